@@ -46,15 +46,18 @@ def gate(rows: Rows, form: str, alive: Array) -> Gate:
         lower = xp.where(lower < 0.0, lower, 0.0)
         upper = xp.where(upper > 0.0, upper, 0.0)
 
-    # Differences overflow near the end of the range: take a quarter of the logits there.
+    # Near the end of the range differences overflow, and so does the splitting of words: take
+    # the logits lower there.
     size = xp.maximum(xp.abs(rows.smallest), xp.abs(rows.largest))
-    emax, far = working.emax, working.emax // 2
-    large = size >= 2.0 ** (emax - 4)
+    emax, far, step = working.emax, working.emax // 2, working.emax // 8
+    large = size >= 2.0 ** (emax - step)
     small = size < 2.0**-far
     if not working.scaled:
         large = small = xp.zeros_like(large)
-    lift = working.choose(large, 0.25, 1.0)
-    exponent = working.choose_int(large, -2, 0)
+    if form == "plain":  # has no difference, and may have tiny gates beside a huge logit
+        large = xp.zeros_like(large)
+    lift = working.choose(large, 2.0**-step, 1.0)
+    exponent = working.choose_int(large, -step, 0)
     if form in RATIO_FORMS:
         # A small row (its D may be subnormal) is lifted as a whole: quotients stay.
         lift = xp.where(small, 2.0**far, lift)
@@ -99,8 +102,9 @@ def gated(rows: Rows, gates: Gate, exps: Exponentials, probability: Number) -> N
     if gates.denominator is not None:
         quotient = w.divide(quotient, gates.denominator, k.splitter)
     value = w.multiply(quotient, probability, k.splitter)
-    powers = (exps.root, exps.rest) if undo is None else (exps.root, undo, exps.rest)
-    value = round_scaled(working, value, powers)
+    # The last power is one product: two that both make a result subnormal would round it twice.
+    last = exps.rest if undo is None else exps.rest * undo
+    value = round_scaled(working, value, (exps.root, last))
     if gates.zero is not None:
         value = w.each(lambda word: xp.where(gates.zero, 0.0, word), value)
     return value

@@ -1,0 +1,102 @@
+"""Arrays of the judged library from NumPy's, and back, without changing a value."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Library", "library"]
+
+FORMATS = ("float16", "bfloat16", "float32", "float64")
+
+
+class Library:
+    """An array library as the suite sees it: make arrays of it, read them, name their dtypes.
+
+    Values cross on the host in binary64 or in their own format: libraries may flush subnormal
+    numbers or round twice when they cast.
+    """
+
+    def __init__(self, name: str, namespace: Any, device: str | None) -> None:
+        self.name, self.namespace, self.device = name, namespace, device
+
+    def formats(self) -> tuple[str, ...]:
+        """Return the floating formats that the library has."""
+        return tuple(name for name in FORMATS if hasattr(self.namespace, name))
+
+    def asarray(self, values: npt.NDArray[Any], dtype: str | None = None) -> Any:
+        """Return an array of the library; ``dtype`` names a floating format or is kept."""
+        host = values if dtype is None else values.astype(dtype)
+        return self._from_host(host)
+
+    def _from_host(self, host: npt.NDArray[Any]) -> Any:
+        if self.device is None:
+            return self.namespace.asarray(host)
+        return self.namespace.asarray(host, device=self.device)
+
+    def values(self, array: Any) -> npt.NDArray[np.float64]:
+        """Return the values of a floating array as binary64, exact."""
+        return np.asarray(self._to_host(array)).astype(np.float64)
+
+    def _to_host(self, array: Any) -> Any:
+        return np.asarray(array)
+
+    def is_array(self, value: Any) -> bool:
+        """Return whether the value is an array of this library."""
+        return isinstance(value, type(self.asarray(np.zeros(1))))
+
+    def dtype_name(self, array: Any) -> str:
+        """Return the name of the array's dtype, as NumPy would."""
+        return str(array.dtype).rsplit(".", maxsplit=1)[-1]
+
+    def describe_device(self) -> str:
+        """Return the device in words."""
+        return str(self.device)
+
+    def literal(self, values: str, dtype: str) -> str:
+        """Return source code for an array of these values (source code, too)."""
+        device = f", device={self.device!r}" if self.device else ""
+        return f"xp.asarray({values}, dtype=xp.{dtype}{device})"
+
+
+class _Torch(Library):
+    def _from_host(self, host: npt.NDArray[Any]) -> Any:
+        return self.namespace.from_numpy(np.ascontiguousarray(host)).to(self.device or "cpu")
+
+    def asarray(self, values: npt.NDArray[Any], dtype: str | None = None) -> Any:
+        if dtype == "bfloat16":
+            # One step: every bfloat16 is a binary32.
+            wide = self.namespace.from_numpy(np.ascontiguousarray(values.astype(np.float32)))
+            return wide.to(self.namespace.bfloat16).to(self.device or "cpu")
+        return super().asarray(values, dtype)
+
+    def describe_device(self) -> str:
+        if str(self.device).startswith("cuda"):
+            return f"{self.device} ({self.namespace.cuda.get_device_name(self.device)})"
+        return str(self.device)
+
+    def _to_host(self, array: Any) -> Any:
+        host = array.detach().cpu()
+        return (host.float() if self.dtype_name(array) == "bfloat16" else host).numpy()
+
+
+class _CuPy(Library):
+    def _from_host(self, host: npt.NDArray[Any]) -> Any:
+        return self.namespace.asarray(host)
+
+    def _to_host(self, array: Any) -> Any:
+        return array.get()
+
+
+_KINDS: dict[str, type[Library]] = {"torch": _Torch, "cupy": _CuPy}
+
+
+def library(name: str, device: str | None = None) -> Library:
+    """Return the library of that import name; raises ImportError where it is not installed."""
+    root = name.split(".", maxsplit=1)[0]
+    return _KINDS.get(root, Library)(root, importlib.import_module(name), device)

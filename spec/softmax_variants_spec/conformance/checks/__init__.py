@@ -1,0 +1,20 @@
+"""The checks, one file a kind; ``ENTRIES`` lists every entry of the suite in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import absent, bulk, gradients, invariance, purity, results, same_bits, special, values
+
+if TYPE_CHECKING:
+    from softmax_variants_spec.conformance.context import Entry
+    from softmax_variants_spec.conformance.variants import Variant
+
+__all__ = ["entries"]
+
+_KINDS = (results, special, values, gradients, absent, invariance, purity, same_bits, bulk)
+
+
+def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
+    """Return the entries for a variant; each module of this package gives its own."""
+    return [entry for kind in _KINDS for entry in kind.entries(variant, smoke=smoke)]

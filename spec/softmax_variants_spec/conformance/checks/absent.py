@@ -1,0 +1,77 @@
+"""What absent entries hold never reaches another entry, and they come out as exactly 0."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from softmax_variants_spec.conformance.context import Context, Entry, Fault
+from softmax_variants_spec.conformance.repro import call_lines
+
+from .samples import masked_sample, same
+
+if TYPE_CHECKING:
+    from softmax_variants_spec.conformance.variants import Variant
+
+__all__ = ["entries"]
+
+_CONTENTS = {
+    "nan": np.nan,
+    "inf": np.inf,
+    "-inf": -np.inf,
+    "largest": None,
+    "zero": 0.0,
+}
+
+
+def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
+    """Return an entry a content of absent entries, for weights and gradients."""
+    del smoke, variant
+    leaks = [Entry("absent", f"holds-{name}", _Leak(name, vjp=False)) for name in _CONTENTS]
+    leaks += [Entry("absent", f"gradient-holds-{name}", _Leak(name, vjp=True)) for name in _CONTENTS]
+    return [*leaks, Entry("absent", "exactly-zero", _zero)]
+
+
+class _Leak:
+    def __init__(self, content: str, *, vjp: bool) -> None:
+        self.content, self.vjp = content, vjp
+
+    def __call__(self, context: Context) -> None:
+        block = masked_sample(context)
+        value = _CONTENTS[self.content]
+        filled = context.fmt.max if value is None else value
+        assert block.where is not None  # noqa: S101  (the sample is masked)
+        x = np.where(block.where, block.x, filled)
+        dy = np.where(block.where, block.dy, filled)
+        other = replace(block, x=x, dy=dy)
+        if self.vjp:
+            pair = context.gradients(block), context.gradients(other)
+            names = ("dx", "ds", "db")
+        else:
+            pair = [context.weights(block)], [context.weights(other)]
+            names = ("weights",)
+        for name, before, after in zip(names, *pair, strict=False):
+            if not same(before, after):
+                rows = np.argwhere(~((before == after) | (np.isnan(before) & np.isnan(after))))
+                row = int(rows[0][0]) if rows.ndim == 2 and rows.shape[1] else 0
+                msg = (
+                    f"{name} of present entries change where absent entries hold "
+                    f"{self.content} (row {row} of the sample)"
+                )
+                lines = call_lines(context, other, "", row, vjp=self.vjp)
+                raise Fault(msg, "\n".join(lines))
+
+
+def _zero(context: Context) -> None:
+    block = masked_sample(context)
+    assert block.where is not None  # noqa: S101  (the sample is masked)
+    for name, result in (
+        ("weights", context.weights(block)),
+        ("dx", context.gradients(block)[0]),
+    ):
+        if (result[~block.where] != 0).any():
+            row = int(np.argwhere((result != 0) & ~block.where)[0][0])
+            msg = f"{name} of absent entries are not 0 (row {row} of the sample)"
+            raise Fault(msg, "\n".join(call_lines(context, block, "", row, vjp=name == "dx")))

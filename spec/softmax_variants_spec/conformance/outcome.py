@@ -1,0 +1,74 @@
+"""What a check says: an outcome an entry, with what was measured and how to see it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["GradientMeasure", "Outcome", "WeightMeasure", "Worst"]
+
+
+@dataclass(frozen=True)
+class Worst:
+    """Where the largest error was."""
+
+    regime: str
+    block: int
+    row: int
+    entry: int
+    logit: str
+    """The logit in hexadecimal."""
+    top: str
+    """The row's largest present logit in hexadecimal."""
+    length: int
+
+    def __str__(self) -> str:
+        place = f"{self.regime}[{self.block}][{self.row}, {self.entry}]"
+        return f"{place}: x = {self.logit}, max {self.top}, n = {self.length}"
+
+
+@dataclass(frozen=True)
+class WeightMeasure:
+    """Errors of weights."""
+
+    max_error: float
+    """In ULP of the result's format, against the unrounded value."""
+    class_met: str | None
+    entries: int
+    inexact: int
+    """Entries whose exact value is not representable."""
+    correct: int
+    """Those of them that are correctly rounded."""
+    worst: Worst | None
+
+
+@dataclass(frozen=True)
+class GradientMeasure:
+    """Errors of gradients, as the largest ratio of an error to what the claim allows."""
+
+    max_ratio: float
+    class_met: str | None
+    worst: Worst | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one entry of the suite."""
+
+    id: str
+    """Permanent: ``function/dtype/kind/name``."""
+    status: str
+    """"passed", "failed", "error" (the backend raised) or "not promised"."""
+    message: str = ""
+    """What is wrong, in one line."""
+    detail: str = ""
+    """A repro to paste, with the exact value, the error and the bound."""
+    weights: WeightMeasure | None = None
+    gradient: GradientMeasure | None = None
+    apart: bool = False
+    """Whether the measure is reported apart: a near-tie regime, or a scale that cancels."""
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing that was promised failed."""
+        return self.status in {"passed", "not promised"}

@@ -1,0 +1,194 @@
+"""The module under judgement: found by name or dotted path, with its claims and its library."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from softmax_variants._catalogue import BACKEND_MODULES, FUNCTIONS
+from softmax_variants_spec.accuracy import CLASSES
+
+from .arrays import Library, library
+
+if TYPE_CHECKING:
+    from .blocks import Block
+    from .variants import Variant
+
+__all__ = ["Claim", "Subject", "SubjectError", "load_subject"]
+
+
+class SubjectError(Exception):
+    """The module cannot be judged; the message says why and what to do, in one line."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a backend promises for a function and dtype.
+
+    Either a class, or the largest error in ULP as a number: then results next to midpoints of
+    the format are to be faithful, and gradients of the class that the number implies.
+    """
+
+    stated: str | float
+
+    @property
+    def weight_class(self) -> str:
+        """The class implied."""
+        if isinstance(self.stated, str):
+            return self.stated
+        if self.stated <= 0.5:
+            return "correct"
+        if self.stated < 1.0:
+            return "faithful"
+        return "tight" if self.stated <= 4.0 else "bounded"
+
+    def __str__(self) -> str:
+        return self.stated if isinstance(self.stated, str) else f"{self.stated:.6g} ULP"
+
+
+class Subject:
+    """A backend with the conversions and conventions needed to call it."""
+
+    def __init__(self, name: str, module: ModuleType, lib: Library) -> None:
+        self.name, self.module, self.library = name, module, lib
+        self.claims: dict[tuple[str, str], str | float] = dict(getattr(module, "CLAIMS", {}))
+        self.flushes_subnormals = bool(getattr(module, "FLUSHES_SUBNORMALS", False))
+        self.ordered_sums = bool(getattr(module, "ORDERED_SUMS", True))
+        self._check_claims()
+
+    def _check_claims(self) -> None:
+        names = {function.name for function in FUNCTIONS}
+        for key, claim in self.claims.items():
+            known = isinstance(key, tuple) and len(key) == 2 and key[0] in names
+            if not known:
+                msg = f"{self.name}: CLAIMS has the key {key!r}; keys are (function, dtype)"
+                raise SubjectError(msg)
+            number = isinstance(claim, (int, float)) and claim >= 0.5
+            if claim not in CLASSES and not number:
+                msg = (
+                    f"{self.name}: CLAIMS[{key!r}] is {claim!r}; it is one of "
+                    f"{', '.join(CLASSES)} or the largest error in ULP, at least 0.5"
+                )
+                raise SubjectError(msg)
+
+    def formats(self) -> tuple[str, ...]:
+        """Return the formats to judge: those that the library has and, if any, that are claimed."""
+        claimed = {dtype for _, dtype in self.claims}
+        return tuple(f for f in self.library.formats() if not claimed or f in claimed)
+
+    def claim(self, variant: Variant, dtype: str) -> Claim:
+        """Return the claim; "bounded" where none is stated."""
+        return Claim(self.claims.get((variant.function, dtype), "bounded"))
+
+    def function(self, name: str) -> Any:
+        """Return a function of the backend; raises AttributeError with a clear message."""
+        found = getattr(self.module, name, None)
+        if found is None:
+            msg = f"{self.name} has no function {name}"
+            raise AttributeError(msg)
+        return found
+
+    def arguments(self, block: Block, dtype: str) -> dict[str, Any]:
+        """Return x, dy, where, s, b, n of a block as the backend takes them."""
+        lib = self.library
+
+        def parameter(value: Any, *, exact: bool = False) -> Any:
+            if not isinstance(value, np.ndarray):
+                return value
+            if exact and value.dtype.kind == "i":
+                return lib.asarray(value)
+            if exact:  # n keeps binary64 where the library has it
+                return lib.asarray(value, "float64" if "float64" in lib.formats() else dtype)
+            return lib.asarray(value, dtype)
+
+        return {
+            "x": lib.asarray(block.x, dtype),
+            "dy": lib.asarray(block.dy, dtype),
+            "where": None if block.where is None else lib.asarray(block.where),
+            "s": parameter(block.s),
+            "b": parameter(block.b),
+            "n": parameter(block.n, exact=True),
+        }
+
+    def weights(
+        self, variant: Variant, a: dict[str, Any], *, axis: int = 1, out: Any = None
+    ) -> Any:
+        """Return the weights of arguments made by ``arguments``."""
+        call = self.function(variant.function)
+        common = {"axis": axis, "where": a["where"], "out": out}
+        if variant.function == "ssmax":
+            return call(a["x"], a["s"], a["b"], n=a["n"], **common)
+        if variant.form is not None:
+            return call(a["x"], form=variant.form, detach_extrema=False, **common)
+        return call(a["x"], **common)
+
+    def vjp(
+        self,
+        variant: Variant,
+        a: dict[str, Any],
+        *,
+        axis: int = 1,
+        detach_extrema: bool = False,
+    ) -> tuple[Any, ...]:
+        """Return (dx,), for SSMax (dx, ds, db)."""
+        call = self.function(f"{variant.function}_vjp")
+        common = {"axis": axis, "where": a["where"]}
+        if variant.function == "ssmax":
+            gradients = call(a["x"], a["dy"], a["s"], a["b"], n=a["n"], **common)
+            if not isinstance(gradients, tuple) or len(gradients) != 3:
+                msg = f"ssmax_vjp returned {type(gradients).__name__}; wants (dx, ds, db)"
+                raise TypeError(msg)
+            return gradients
+        if variant.form is not None:
+            options = {"form": variant.form, "detach_extrema": detach_extrema}
+            return (call(a["x"], a["dy"], **options, **common),)
+        return (call(a["x"], a["dy"], **common),)
+
+
+def load_subject(name: str, namespace: str | None = None, device: str | None = None) -> Subject:
+    """Return the backend of that name: one of ours, an entry point, or a dotted module path."""
+    module = _module(name)
+    wanted = namespace or getattr(module, "NAMESPACE", "numpy")
+    try:
+        lib = library(wanted, device or getattr(module, "DEVICE", None))
+    except ImportError as error:
+        msg = f"{name} computes on {wanted} arrays, and {wanted} cannot be imported: {error}"
+        raise SubjectError(msg) from error
+    if all(not hasattr(module, function.name) for function in FUNCTIONS):
+        functions = ", ".join(function.name for function in FUNCTIONS)
+        msg = f"{name} ({module.__name__}) has none of the functions {functions} of a backend"
+        raise SubjectError(msg)
+    return Subject(name, module, lib)
+
+
+def _module(name: str) -> ModuleType:
+    points = {p.name: p.value for p in entry_points(group="softmax_variants.backends")}
+    path = BACKEND_MODULES.get(name) or points.get(name) or name
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # modules of the current directory, as `python -m` finds them
+    try:
+        return importlib.import_module(path.split(":", maxsplit=1)[0])
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if path == missing or path.startswith(f"{missing}."):
+            known = ", ".join([*BACKEND_MODULES, *points])
+            msg = f"no backend {name!r}: known are {known}, or give a module by its dotted path"
+        elif name in BACKEND_MODULES and missing.split(".")[0] in {"torch", "cupy"}:
+            extra = {"torch": "torch", "cupy": "cuda13"}[name]
+            msg = (
+                f"the backend {name!r} needs {missing}, which is not installed: "
+                f'pip install "softmax-variants[{extra}]"'
+            )
+        else:
+            msg = f"the backend {name!r} needs {missing}, which is not installed"
+        raise SubjectError(msg) from error
+    except Exception as error:
+        msg = f"importing {path} failed: {type(error).__name__}: {error}"
+        raise SubjectError(msg) from error
