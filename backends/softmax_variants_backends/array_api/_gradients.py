@@ -111,7 +111,6 @@ class _Parts:
         self.rows, self.exps, self.cotangent, self.unfold = rows, exps, cotangent, unfold
         self.working, self.splitter = rows.working, rows.working.constants.splitter
         self.mantissa = exps.normalized(self.splitter)
-        self.probability = exps.apply_powers(self.mantissa)
 
     def times(self, a: Number, b: Number) -> Number:
         return w.multiply(a, b, self.splitter)
@@ -120,8 +119,11 @@ class _Parts:
         return w.divide(a, b, self.splitter)
 
     def mean(self, a: Number) -> Number:
-        """Return the sum of p a over each row."""
-        return self.rows.sum(self.times(a, self.probability))
+        """Return the sum of p a over each row.
+
+        ``a`` times e comes first: p may underflow where p a does not.
+        """
+        return self.rows.sum(self.exps.apply_powers(self.times(a, self.mantissa)))
 
     def raise_by(self, a: Number, exponent: Array) -> Number:
         if not self.working.scaled:

@@ -127,5 +127,5 @@ class Regime:
         made = self.make(Generator(fmt, variant.function, variant.form, seed))
         made = [replace(block, number=number) for number, block in enumerate(made)]
         if smoke:
-            made = [block.take(slice(0, 3)) for block in made if block.x.shape[1] <= 40][:4]
+            made = [block.take(slice(0, 2)) for block in made if block.x.shape[1] <= 40][:4]
         return made

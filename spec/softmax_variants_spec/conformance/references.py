@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import sys
 import tempfile
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -298,21 +300,33 @@ def _load(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     """Return what is stored, or None where nothing whole is: it is then computed again."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            index, data = json.loads(str(stored["index"])), stored["data"]
+            arrays, start = {}, 0
+            for name, dtype, shape in index:
+                stop = start + math.prod(shape)
+                arrays[name] = data[start:stop].reshape(shape).astype(dtype)
+                start = stop
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
+    return arrays if start == data.size else None
 
 
 def _store(path: Path, references: dict[str, list[BlockReference]]) -> None:
-    """Write the references whole or not at all; a cache that cannot be written is done without."""
-    arrays: dict[str, Any] = {}
+    """Write the references whole or not at all; a cache that cannot be written is done without.
+
+    All arrays go into one of binary64, which holds their integers and booleans too: thousands of
+    small ones would take longer to read than to compute.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
     for name, blocks in references.items():
         for i, reference in enumerate(blocks):
             arrays |= _flatten(f"{name}/{i}", reference)
+    index = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
+    data = np.concatenate([array.astype(np.float64).ravel() for array in arrays.values()])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, index=json.dumps(index), data=data)
         Path(file.name).replace(path)
     except OSError:
         return

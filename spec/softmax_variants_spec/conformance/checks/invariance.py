@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["entries"]
 
-_SHAPE = (4, 23)
+_SHAPE = (3, 19)
 
 
 def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
