@@ -1,0 +1,63 @@
+"""The command line: which backends there are, and how well one conforms to the specification."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from . import __version__, backends
+
+__all__ = ["main"]
+
+_SUITE_PACKAGES = ("mpmath", "rich")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments, without the name of the program; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 on success; 2 if something that the command needs is missing; ``conformance`` returns
+        what the suite does.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    # The suite parses its own arguments, --help among them.
+    if arguments[:1] == ["conformance"]:
+        return _conformance(arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="softmax-variants", description="Softmax variants for attention."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("backends", help="list the backends: installed, usable, and if not why")
+    commands.add_parser("conformance", help="judge a backend by the specification")
+    parser.parse_args(arguments)
+    print(backends())
+    return 0
+
+
+def _conformance(arguments: list[str]) -> int:
+    try:
+        from softmax_variants_spec.conformance.cli import main as run
+
+        return run(arguments)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _SUITE_PACKAGES:
+            raise
+        print(
+            f"softmax-variants conformance: {package} is not installed: "
+            'pip install "softmax-variants[conformance]"',
+            file=sys.stderr,
+        )
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
