@@ -10,15 +10,9 @@ This module is also the fallback of the other backends.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from array_api_compat import array_namespace, device
 
-from ._gradients import vjp
-from ._row_sums import parameter_gradient
-from ._weights import weights
-from ._working import working_for
+from . import _functions
 
 __all__ = [
     "CLAIMS",
@@ -40,82 +34,9 @@ CLAIMS: dict[tuple[str, str], str | float] = {
 # NumPy (and what is built on it) warns of overflow in intermediate steps that are then replaced.
 _quiet = np.errstate(all="ignore")
 
-
-def _store(value: Any, out: Any) -> Any:
-    if out is None:
-        return value
-    out[...] = value
-    return out
-
-
-@_quiet
-def softmax(x: Any, *, axis: int, where: Any, out: Any) -> Any:
-    """Return softmax of ``x`` along ``axis``; see ``softmax_variants.softmax``."""
-    value = weights(array_namespace(x), device(x), x, axis=axis, where=where)
-    return _store(value, out)
-
-
-@_quiet
-def ssmax(x: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any, out: Any) -> Any:
-    """Return SSMax of ``x`` along ``axis``; see ``softmax_variants.ssmax``."""
-    xp = array_namespace(x)
-    value = weights(xp, device(x), x, axis=axis, where=where, parameters=(s, b, n))
-    return _store(value, out)
-
-
-@_quiet
-def sa_softmax(
-    x: Any, *, form: str, detach_extrema: bool, axis: int, where: Any, out: Any
-) -> Any:
-    """Return SA-Softmax of ``x`` along ``axis``; see ``softmax_variants.sa_softmax``.
-
-    ``detach_extrema`` changes gradients only.
-    """
-    del detach_extrema
-    value = weights(array_namespace(x), device(x), x, axis=axis, where=where, form=form)
-    return _store(value, out)
-
-
-@_quiet
-def softmax_vjp(x: Any, dy: Any, *, axis: int, where: Any) -> Any:
-    """Return dx of softmax; see ``softmax_variants.softmax_vjp``."""
-    xp = array_namespace(x)
-    if not x.size:
-        return xp.zeros_like(x)
-    return vjp(xp, device(x), x, dy, axis=axis, where=where)[0]
-
-
-@_quiet
-def ssmax_vjp(
-    x: Any, dy: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any
-) -> tuple[Any, Any, Any]:
-    """Return (dx, ds, db) of SSMax; see ``softmax_variants.ssmax_vjp``."""
-    xp, where_is = array_namespace(x), device(x)
-    working = working_for(xp, where_is, x.dtype)
-    if not x.size:
-        return xp.zeros_like(x), *(_zero_gradient(xp, where_is, x, p) for p in (s, b))
-    dx, sums = vjp(
-        xp, where_is, x, dy, axis=axis, where=where, parameters=(s, b, n), working=working
-    )
-    assert sums is not None  # noqa: S101  (given with parameters)
-    ds = parameter_gradient(working, sums.ds, s, x.dtype)
-    return dx, ds, parameter_gradient(working, sums.db, b, x.dtype)
-
-
-def _zero_gradient(xp: Any, where_is: Any, x: Any, parameter: Any) -> Any:
-    if isinstance(parameter, (int, float)):
-        return xp.zeros((), dtype=x.dtype, device=where_is)
-    return xp.zeros_like(parameter)
-
-
-@_quiet
-def sa_softmax_vjp(
-    x: Any, dy: Any, *, form: str, detach_extrema: bool, axis: int, where: Any
-) -> Any:
-    """Return dx of SA-Softmax; see ``softmax_variants.sa_softmax_vjp``."""
-    xp = array_namespace(x)
-    if not x.size:
-        return xp.zeros_like(x)
-    return vjp(
-        xp, device(x), x, dy, axis=axis, where=where, form=form, detach_extrema=detach_extrema
-    )[0]
+softmax = _quiet(_functions.softmax)
+ssmax = _quiet(_functions.ssmax)
+sa_softmax = _quiet(_functions.sa_softmax)
+softmax_vjp = _quiet(_functions.softmax_vjp)
+ssmax_vjp = _quiet(_functions.ssmax_vjp)
+sa_softmax_vjp = _quiet(_functions.sa_softmax_vjp)

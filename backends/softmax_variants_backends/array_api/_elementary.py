@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._constants import Constants
     from ._words import Array, Number
 
-__all__ = ["exponential", "logarithm", "power_of_half", "times_power"]
+__all__ = ["binary_exponent", "exponential", "logarithm", "power_of_half", "times_power"]
 
 
 def power_of_half(xp: Any, exponent: Array, dtype: Any) -> Array:
@@ -31,15 +31,32 @@ def power_of_half(xp: Any, exponent: Array, dtype: Any) -> Array:
 
 
 def times_power(xp: Any, a: Number, exponent: Array, dtype: Any) -> Number:
-    """Return a * 2**exponent for integers within +-2400, in steps of one direction.
+    """Return a * 2**exponent for integers, in steps of one direction.
 
-    So nothing overflows or underflows on the way that does not in the end.
+    So nothing overflows or underflows on the way that does not in the end. Exponents are at most
+    2400; below -4296 the result is 0.
     """
-    quarter = exponent >> 2
-    size = power_of_half(xp, xp.abs(quarter), dtype)
-    step = xp.where(quarter > 0, 1.0 / size, size)
-    rest = xp.astype(1 << (exponent & 3), dtype)
+    size = xp.abs(exponent)
+    step = power_of_half(xp, size >> 2, dtype)
+    rest = power_of_half(xp, size & 3, dtype)
+    up = exponent > 0
+    step, rest = xp.where(up, 1.0 / step, step), xp.where(up, 1.0 / rest, rest)
     return tuple(word * rest * step * step * step * step for word in a)
+
+
+def binary_exponent(xp: Any, a: Array, k: Constants, int_dtype: Any) -> Array:
+    """Return the integer e with 2**e <= a < 2**(e + 1), for finite a >= 0; 0 where a is 0."""
+    exponent = xp.astype(xp.zeros_like(a), int_dtype)
+    m = xp.where(a > 0.0, a, 1.0)
+    for _ in range(2):
+        small = m < 1.0
+        m = xp.where(small, m * 2.0**k.log_lift, m)
+        exponent = xp.where(small, exponent - k.log_lift, exponent)
+    for step in k.log_steps:
+        large = m >= 2.0**step
+        m = xp.where(large, m * 2.0**-step, m)
+        exponent = xp.where(large, exponent + step, exponent)
+    return exponent
 
 
 def exponential(xp: Any, z: Number, k: Constants, int_dtype: Any) -> tuple[Number, Array]:
@@ -84,16 +101,16 @@ def exponential(xp: Any, z: Number, k: Constants, int_dtype: Any) -> tuple[Numbe
     return w.two_sum(value_high, value_low), halvings
 
 
-def logarithm(xp: Any, n: Number, k: Constants) -> Number:
-    """Return ln n in two words, for n positive and finite in two words.
+def logarithm(xp: Any, n: Number, k: Constants, exponent: int = 0) -> Number:
+    """Return ln(n * 2**exponent) in two words, for n positive and finite in two words.
 
-    n = 2**q * m with m in [0.70, 1.42), ln n = q ln 2 + 2 artanh((m - 1)/(m + 1)). Relative error
+    n * 2**exponent = 2**q * m with m in [0.70, 1.42), ln n = q ln 2 + 2 artanh((m - 1)/(m + 1)). Relative error
     2**-80 (binary64) or 2**-44 (binary32), also where n is next to 1: m - 1 is exact. ln 1 is
     exactly 0.
     """
     m = n
     zero = xp.zeros_like(n[0])
-    q = zero
+    q = zero + float(exponent)
     for _ in range(2):
         small = m[0] < 1.0
         m = w.scale(m, xp.where(small, zero + 2.0**k.log_lift, 1.0))

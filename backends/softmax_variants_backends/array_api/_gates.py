@@ -31,10 +31,9 @@ class Gate:
     lift: Array
     lift_exponent: Array
     """log2(lift), integers."""
-    extreme: Array
-    """Rows that were lifted or lowered far: all logits that count differ by less than 1 there."""
     zero: Array | None
     """Rows whose denominator is 0; the denominator stands at 1 there."""
+
 
 def gate(rows: Rows, form: str, alive: Array) -> Gate:
     """Return the gate of ``form``; ``alive`` marks the entries whose weight can be nonzero."""
@@ -68,9 +67,9 @@ def gate(rows: Rows, form: str, alive: Array) -> Gate:
         denominator = working.number(w.two_difference(high, low))
         zero = denominator[0] == 0.0
         denominator = (xp.where(zero, 1.0, denominator[0]), *denominator[1:])
-        return Gate(numerator, denominator, lift, exponent, small, zero)
+        return Gate(numerator, denominator, lift, exponent, zero)
     if not working.scaled:
-        return Gate(numerator, None, lift, exponent, small, None)
+        return Gate(numerator, None, lift, exponent, None)
     # plain, shifted: bring the largest gate that counts away from both ends of the range. In a
     # row with a gate that counts of 2**(emax/4) and more, all that count are equal, since
     # neighbouring numbers there are further apart than any two logits that both count.
@@ -80,7 +79,7 @@ def gate(rows: Rows, form: str, alive: Array) -> Gate:
     more = xp.where(great, 2.0**-far, working.choose(slight, 2.0**far, 1.0))
     exponent = exponent + xp.where(great, -far, working.choose_int(slight, far, 0))
     numerator = w.scale(numerator, more)
-    return Gate(numerator, None, lift * more, exponent, great, None)
+    return Gate(numerator, None, lift * more, exponent, None)
 
 
 def gated(rows: Rows, gates: Gate, exps: Exponentials, probability: Number) -> Number:

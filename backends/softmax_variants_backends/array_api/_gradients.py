@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _words as w
-from ._elementary import times_power
+from ._elementary import binary_exponent, power_of_half, times_power
 from ._gates import gate
 from ._rounding import round_to
 from ._rows import exponentials, invalid_rows, mask_result, read_rows
@@ -67,7 +67,9 @@ def vjp(
     invalid = invalid_rows(rows, scale) | rows.any(rows.present & ~finite)
     cotangent = working.lift(xp.where(rows.present & finite, dy, xp.zeros_like(dy)))
     gates = None if form is None else gate(rows, form, exps.alive)
-    cotangent, unfold = _fold(rows, cotangent, gates)
+    # Entries that are not alive contribute nothing, and are not to govern the others' range.
+    cotangent = w.each(lambda word: xp.where(exps.alive, word, 0.0), cotangent)
+    cotangent, unfold = _centre_rows(rows, cotangent, working.emax * 3 // 4)
 
     parts = _Parts(rows, exps, cotangent, unfold)
     if form is not None and gates is not None:
@@ -82,24 +84,18 @@ def vjp(
     return dx, _row_sums(parts, scale, invalid)
 
 
-def _fold(rows: Rows, cotangent: Number, gates: Gate | None) -> tuple[Number, Array]:
-    """Return dy times a power of two of each row, and the exponent that undoes it.
+def _centre_rows(rows: Rows, a: Number, target: int) -> tuple[Number, Array]:
+    """Return ``a`` with the largest of each row at 2**target, and the exponent that undoes it.
 
-    Products of gates and dy then stay in range. Rows where both ends are near are folded the
-    more: all weights that count are nearly equal there, so none is lost by underflow.
+    Cotangents are brought near the end of the range: products with gates and denominators far
+    below 1, with probabilities, and their low words then stay above its other end.
     """
-    working, xp, emax = rows.working, rows.working.xp, rows.working.emax
+    working, xp = rows.working, rows.working.xp
     if not working.scaled:
-        return cotangent, working.choose_int(rows.empty, 0, 0)
-    size = rows.largest_of(xp.abs(cotangent[0]))
-    mild = size >= 2.0 ** (emax * 3 // 5)
-    exponent = working.choose_int(mild, emax * 2 // 5, 0)
-    power = working.choose(mild, 2.0 ** -(emax * 2 // 5), 1.0)
-    if gates is not None:
-        strong = gates.extreme & (size >= 2.0 ** (emax * 5 // 32))
-        exponent = xp.where(strong, emax * 55 // 64, exponent)
-        power = xp.where(strong, 2.0 ** -(emax * 55 // 64), power)
-    return w.scale(cotangent, power), exponent
+        return a, working.choose_int(rows.empty, 0, 0)
+    size = rows.largest_of(xp.abs(a[0]))
+    exponent = binary_exponent(xp, size, working.constants, working.int_dtype) - target
+    return times_power(xp, a, -exponent, working.dtype), exponent
 
 
 class _Parts:
@@ -160,42 +156,64 @@ def _centre(working: Working, a: Number, size: Array) -> tuple[Number, Array]:
 
 
 def _gated(parts: _Parts, gates: Gate, form: str, detach_extrema: bool) -> Number:
-    """SA-Softmax: the value above, times ``lift`` without a denominator, over it with one."""
+    """SA-Softmax: the value above, and the derivatives of the gate, of a row times 2**-exponent.
+
+    Gates that are not ratios are brought to 1 at most, denominators to [1, 2); what the one term
+    then lacks beside the other is in two powers of two, ``up`` and ``down``, at most 1.
+    """
     rows, working, splitter = parts.rows, parts.working, parts.splitter
     xp, cotangent = working.xp, parts.cotangent
+    denominator, up, down, exponent = gates.denominator, None, None, parts.unfold
     gate_value = gates.numerator
-    if gates.denominator is not None:
-        gate_value = parts.over(gate_value, gates.denominator)
+    if denominator is not None:
+        gate_value = parts.over(gate_value, denominator)
+    if working.scaled:
+        measured = denominator if denominator is not None else gate_value
+        size = rows.largest_of(xp.abs(measured[0]))
+        lifted = binary_exponent(xp, size, working.constants, working.int_dtype)
+        true = lifted - gates.lift_exponent
+        if denominator is not None:
+            denominator = times_power(xp, denominator, -lifted, working.dtype)
+            up = power_of_half(xp, xp.where(true < 0, -true, 0), working.dtype)
+            exponent = exponent + xp.where(true < 0, -true, 0)
+        else:
+            raised = xp.where(true > 0, true, 0)
+            gate_value = times_power(
+                xp, gate_value, -gates.lift_exponent - raised, working.dtype
+            )
+            exponent = exponent + raised
+        down = power_of_half(xp, xp.where(true > 0, true, 0), working.dtype)
+
+    def derivative(a: Number) -> Number:
+        """Return a / D, as the derivatives of the gate enter."""
+        if denominator is not None:
+            a = parts.over(a, denominator)
+        return a if down is None else w.scale(a, down)
+
     gated_cotangent = parts.times(gate_value, cotangent)
     gated_mean = parts.mean(gated_cotangent)
     value = parts.times(parts.mantissa, w.subtract(gated_cotangent, gated_mean))
-    direct = parts.times(cotangent, parts.mantissa)
-    if gates.denominator is not None:
-        direct = parts.over(direct, gates.denominator)
-        value = w.scale(value, 1.0 / gates.lift)
-        exponent = gates.lift_exponent
-    else:
-        direct = w.scale(direct, gates.lift)
-        exponent = -gates.lift_exponent
-    value = parts.exps.apply_powers(w.add(value, direct))
+    if up is not None:
+        value = w.scale(value, up)
+    value = w.add(value, derivative(parts.times(cotangent, parts.mantissa)))
+    value = parts.exps.apply_powers(value)
     if form != "plain" and not detach_extrema:
         mean = parts.mean(cotangent)
         at_min = rows.present & (rows.x == rows.smallest)
         at_max = rows.present & (rows.x == rows.largest)
-        if gates.denominator is None:
-            low = w.negate(w.scale(mean, gates.lift))
-        else:
-            low = parts.over(w.subtract(gated_mean, mean), gates.denominator)
-        low = w.divide(low, _sharers(rows, at_min, rows.smallest < 0.0, form), splitter)
+        low = w.negate(mean) if denominator is None else w.subtract(gated_mean, mean)
+        low = w.divide(
+            derivative(low), _sharers(rows, at_min, rows.smallest < 0.0, form), splitter
+        )
         if form == "normalized":
             at_min = at_min & (rows.smallest <= 0.0)
             at_max = at_max & (rows.largest >= 0.0)
         value = w.add(value, w.each(lambda word: xp.where(at_min, word, 0.0), low))
-        if gates.denominator is not None:
-            high = w.negate(parts.over(gated_mean, gates.denominator))
+        if denominator is not None:
+            high = derivative(w.negate(gated_mean))
             high = w.divide(high, _sharers(rows, at_max, rows.largest > 0.0, form), splitter)
             value = w.add(value, w.each(lambda word: xp.where(at_max, word, 0.0), high))
-    return parts.raise_by(value, exponent + parts.unfold)
+    return parts.raise_by(value, exponent)
 
 
 def _sharers(rows: Rows, extremal: Array, beyond_zero: Array, form: str) -> Number:
@@ -217,11 +235,21 @@ def _row_sums(parts: _Parts, scale: Scale, invalid: Array) -> RowSums:
     Logits enter as their differences from the largest c x, so that nothing large cancels.
     """
     rows, working, xp = parts.rows, parts.working, parts.working.xp
-    size = rows.largest_of(xp.abs(parts.exps.difference[0]))
-    difference, shift = _centre(working, parts.exps.difference, size)
+    x, pivot = rows.x, parts.exps.pivot
+    halved = working.choose_int(rows.empty, 0, 0)
+    if working.scaled:
+        # Differences overflow only where logits are so large that what halving rounds off the
+        # others does not count.
+        size = rows.largest_of(xp.where(parts.exps.alive, xp.abs(x), 0.0))
+        large = size >= 2.0 ** (working.emax - 2)
+        half, halved = working.choose(large, 0.5, 1.0), working.choose_int(large, 1, 0)
+        x, pivot = x * half, pivot * half
+    difference = working.number(w.two_difference(x, pivot))
+    difference = w.each(lambda word: xp.where(parts.exps.alive, word, 0.0), difference)
+    difference, shift = _centre_rows(rows, difference, 0)
     spread = w.subtract(difference, parts.mean(difference))
     value = parts.mean(parts.times(parts.cotangent, spread))
-    exponent = parts.unfold - scale.exponent - shift
+    exponent = parts.unfold + shift + halved
 
     def finish(a: Number) -> Number:
         a = parts.raise_by(a, exponent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from . import _words as w
@@ -39,45 +40,57 @@ def _spread(array: Array, ndim: int, xp: Any) -> Array:
     return xp.reshape(array, (1,) * (ndim - array.ndim) + tuple(array.shape))
 
 
-def _python_words(value: float, working: Working) -> tuple[float, float]:
-    """Return a Python number, exact, as two words of the working type.
+def _python_words(value: Fraction, working: Working) -> tuple[float, float]:
+    """Return a rational number as two words of the working type.
 
     A binary64 has 53 bits: two words of binary32 keep 48 of them, which is their precision.
     """
-    high = _nearest_word(Fraction(value), working)
-    return high, _nearest_word(Fraction(value) - Fraction(high), working)
+    high = _nearest_word(value, working)
+    return high, 0.0 if isinf(high) else _nearest_word(value - Fraction(high), working)
+
+
+def _exponent(value: Fraction) -> int:
+    """Return the integer e with 2**e <= value < 2**(e + 1), for a positive value."""
+    exponent = value.numerator.bit_length() - value.denominator.bit_length()
+    return exponent if value >= Fraction(2) ** exponent else exponent - 1
 
 
 def _nearest_word(value: Fraction, working: Working) -> float:
     # Beyond the working type's range the row is invalid (its c rounds to infinity in the widest
     # type); the infinity says so.
-    largest = Fraction(working.xp.finfo(working.dtype).max)
+    largest = Fraction(float(working.xp.finfo(working.dtype).max))
     if abs(value) > largest:
         return float("inf") if value > 0 else float("-inf")
     bits = working.constants.precision
     magnitude = abs(value)
     if not magnitude:
         return 0.0
-    exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length() - bits
-    unit = Fraction(2) ** exponent
+    exponent = _exponent(magnitude)
+    # Subnormal numbers have their own spacing; Python's numbers are binary64 at most.
+    smallest = 3 - working.emax - bits
+    unit = Fraction(2) ** max(exponent + 1 - bits, smallest)
     return float(round(value / unit) * unit)
 
 
 def _parameter(value: Any, like: Array, working: Working) -> Number:
     """Return s, b or n as two words, with the number of axes of ``like``."""
     xp = working.xp
-    if isinstance(value, (int, float)):
-        high, low = _python_words(value, working)
-        ones = (1,) * like.ndim
-        return (
-            xp.full(ones, high, dtype=working.dtype, device=working.device),
-            xp.full(ones, low, dtype=working.dtype, device=working.device),
-        )
+    if isinstance(value, (int, float, Fraction)):
+        return _full_words(Fraction(value), like.ndim, working)
     value = _spread(value, like.ndim, xp)
     if xp.isdtype(value.dtype, "integral"):
         return _integer_words(value, working)
     high = xp.astype(value, working.dtype)
     return high, xp.zeros_like(high)
+
+
+def _full_words(value: Fraction, ndim: int, working: Working) -> Number:
+    """Return a rational number as two words, each an array of one element."""
+    xp, ones = working.xp, (1,) * ndim
+    return tuple(
+        xp.full(ones, word, dtype=working.dtype, device=working.device)
+        for word in _python_words(value, working)
+    )
 
 
 def _integer_words(value: Array, working: Working) -> Number:
@@ -98,12 +111,32 @@ def _integer_words(value: Array, working: Working) -> Number:
     return total
 
 
+def _lifted(value: Any, words: Number, lift: Array, up: int, working: Working) -> Number:
+    """Return the words of a parameter times ``lift``, which is 2**up where it is above 1.
+
+    Words of a Python number are made afresh there: a tiny one has no room for its low word.
+    """
+    scaled = w.scale(words, lift)
+    if not isinstance(value, (int, float)):
+        return scaled
+    raised = _full_words(Fraction(value) * 2**up, lift.ndim, working)
+    return tuple(
+        working.xp.where(lift > 1.0, word, other)
+        for word, other in zip(raised, scaled, strict=True)
+    )
+
+
 def ssmax_scale(
     s: Any, b: Any, n: Any, *, count: Array, like: Array, working: Working
 ) -> Scale:
     """Return the scale of each row; ``count`` holds |Omega| as integers, n is used if given."""
     xp, k = working.xp, working.constants
     given = count if n is None else n
+    n_exponent = 0
+    if isinstance(given, (int, float)) and given > 0:
+        # A Python number may be beyond the range of the working type; its logarithm is not.
+        n_exponent = _exponent(Fraction(given))
+        given = Fraction(given) / Fraction(2) ** n_exponent
     n_words = _parameter(given, like, working)
     s_words = _parameter(s, like, working)
     b_words = _parameter(b, like, working)
@@ -122,19 +155,20 @@ def ssmax_scale(
     n_words = (xp.where(usable, n_words[0], 1.0), xp.where(usable, n_words[1], 0.0))
     s_words = w.each(lambda word: xp.where(xp.isfinite(s_words[0]), word, 0.0), s_words)
     b_words = w.each(lambda word: xp.where(xp.isfinite(b_words[0]), word, 0.0), b_words)
-    log_n = logarithm(xp, n_words, k)
+    log_n = logarithm(xp, n_words, k, n_exponent)
 
     # Keep s ln n + b away from both ends of the range: Dekker's split overflows above 2**996, and
-    # the low words of products below 2**-969 would underflow.
+    # the low words of products below 2**-969 would underflow. Where ln n is 0, s does not count.
     emax = working.emax
+    s_words = w.each(lambda word: xp.where(log_n[0] == 0.0, 0.0, word), s_words)
     s_size, b_size = xp.abs(s_words[0]), xp.abs(b_words[0])
-    large = (s_size > 2.0 ** (emax - 24)) | (b_size > 2.0 ** (emax - 24))
+    large = (s_size > 2.0 ** (emax - 32)) | (b_size > 2.0 ** (emax - 32))
     small = (s_size < 2.0 ** (-emax // 2)) & (b_size < 2.0 ** (-emax // 2))
     down, up = emax // 8, emax // 2
     lift = xp.where(large, 2.0**-down, working.choose(small, 2.0**up, 1.0))
-    c = w.add(
-        w.multiply(w.scale(s_words, lift), log_n, k.splitter), w.scale(b_words, lift)
-    )
+    s_words = _lifted(s, s_words, lift, up, working)
+    b_words = _lifted(b, b_words, lift, up, working)
+    c = w.add(w.multiply(s_words, log_n, k.splitter), b_words)
     size = xp.abs(c[0])
     true_size = xp.where(large, size * 2.0**down, size)
     invalid = invalid | ~xp.isfinite(true_size)

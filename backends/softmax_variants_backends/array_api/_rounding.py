@@ -35,10 +35,11 @@ def round_to(working: Working, a: Number, dtype: Any) -> Array:
         rest = a[0] - xp.astype(value, working.dtype)
     near = xp.astype(value, dtype)
     near_wide = xp.astype(near, xp.float32)
-    # A binary32 value is a midpoint of 16-bit numbers if its mirror image of the one neighbour is
-    # the other; it is then decided by the sign of the rest, and else the cast is right already.
+    # A binary32 value is a midpoint of 16-bit numbers if the mirror image of the one neighbour is
+    # the other (summed so that it does not overflow). The sign of the rest decides it then; else
+    # the cast is right already.
     overflow = xp.abs(near_wide) == float("inf")
-    other_wide = xp.where(overflow, xp.sign(value) * _LARGEST[name], 2.0 * value - near_wide)
+    other_wide = xp.where(overflow, xp.sign(value) * _LARGEST[name], value + (value - near_wide))
     other = xp.astype(other_wide, dtype)
     mirrored = (xp.astype(other, xp.float32) == other_wide) & (near_wide != value)
     midpoint = xp.where(overflow, xp.abs(value) == _OVERFLOW_MIDPOINT[name], mirrored)
@@ -57,7 +58,7 @@ def round_scaled(working: Working, a: Number, powers: tuple[Array, ...]) -> Numb
     xp, value, rest = working.xp, a[0], a[1]
     near = _times(value, powers)
     near_wide = _over(near, powers)
-    other_wide = 2.0 * value - near_wide
+    other_wide = value + (value - near_wide)
     other = _times(other_wide, powers)
     midpoint = (_over(other, powers) == other_wide) & (near_wide != value)
     towards_other = xp.where(other_wide > near_wide, rest > 0, rest < 0)

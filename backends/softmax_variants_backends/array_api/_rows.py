@@ -99,8 +99,8 @@ class Exponentials:
     rest: Array
     alive: Array
     """Present entries whose weight can be nonzero; e is 0 elsewhere."""
-    difference: Number
-    """x_i - v, times ``before`` and ``after`` of the scale; 0 where not alive."""
+    pivot: Array
+    """v, of each row."""
     total: Number
 
     def normalized(self, splitter: float) -> Number:
@@ -121,9 +121,10 @@ def exponentials(rows: Rows, scale: Scale | None) -> Exponentials:
     x, pivot = rows.x, rows.largest
     if scale is not None:
         pivot = xp.where(scale.c[0] >= 0.0, rows.largest, rows.smallest)
-        if working.scaled:
-            x, pivot = x * scale.before, pivot * scale.before
-    difference = working.number(w.two_difference(x, pivot))
+    top = pivot
+    if scale is not None and working.scaled:
+        x, top = x * scale.before, top * scale.before
+    difference = working.number(w.two_difference(x, top))
     if working.scaled:
         if scale is not None:
             difference = w.scale(difference, scale.after)
@@ -140,7 +141,6 @@ def exponentials(rows: Rows, scale: Scale | None) -> Exponentials:
     z = difference if scale is None else w.multiply(scale.c, difference, k.splitter)
     floor = -k.max_halvings * k.ln2[0]
     alive = rows.present & (z[0] >= floor)
-    difference = w.each(lambda word: xp.where(alive, word, 0.0), difference)
     z = w.each(lambda word: xp.where(alive, word, 0.0), z)
     mantissa, halvings = exponential(xp, z, k, working.int_dtype)
     mantissa = w.each(lambda word: xp.where(alive, word, 0.0), mantissa)
@@ -149,7 +149,7 @@ def exponentials(rows: Rows, scale: Scale | None) -> Exponentials:
     # Terms that underflow here are below 2**-1022 of the sum, which is at least 1.
     total = rows.sum(w.scale(w.scale(mantissa, root), rest))
     total = (xp.where(rows.empty, 1.0, total[0]), *total[1:])
-    return Exponentials(mantissa, halvings, root, rest, alive, difference, total)
+    return Exponentials(mantissa, halvings, root, rest, alive, pivot, total)
 
 
 def invalid_rows(rows: Rows, scale: Scale | None) -> Array:

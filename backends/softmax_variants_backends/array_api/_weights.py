@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ._gates import gate, gated
@@ -39,7 +40,7 @@ def weights(
     ``parameters`` are SSMax's (s, b, n) or None, ``form`` is SA-Softmax's gate or None;
     ``working`` overrides the choice of the working type.
     """
-    if not x.size:
+    if not prod(x.shape):
         return xp.zeros_like(x)
     working = working or working_for(xp, device, x.dtype)
     rows = read_rows(x, where, axis, working)

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["rows"]
 
 
-def rows(variant: str, dtype: str, regime: str, block: int, row: int) -> Block:
-    """Return one row of a regime, as the repro lines of a failure name it.
+def rows(
+    variant: str, dtype: str, regime: str, block: int, row: int, stop: int | None = None
+) -> Block:
+    """Return one row of a regime, or several, as the repro lines of a failure name them.
 
     Parameters
     ----------
@@ -26,11 +28,13 @@ def rows(variant: str, dtype: str, regime: str, block: int, row: int) -> Block:
         Name of the regime.
     block, row
         The numbers in brackets behind the regime's name.
+    stop
+        Where the rows from ``row`` on end; after that one if None.
 
     Returns
     -------
     Block
-        With ``x``, ``dy`` and, if any, ``where`` of shape (1, n).
+        With ``x``, ``dy`` and, if any, ``where`` of shape (rows, n).
 
     Examples
     --------
@@ -44,4 +48,4 @@ def rows(variant: str, dtype: str, regime: str, block: int, row: int) -> Block:
 
     found = next(one for one in VARIANTS if one.label == variant)
     made = find(regime).blocks(found, FORMATS[dtype])[block]
-    return made.take(slice(row, row + 1))
+    return made.take(slice(row, row + 1 if stop is None else stop))

@@ -58,21 +58,22 @@ class Library:
         """Return the device in words."""
         return str(self.device)
 
-    def literal(self, values: str, dtype: str) -> str:
+    def literal(self, values: str, dtype: str | None = None) -> str:
         """Return source code for an array of these values (source code, too)."""
+        kind = "" if dtype is None else f", dtype=xp.{dtype}"
         device = f", device={self.device!r}" if self.device else ""
-        return f"xp.asarray({values}, dtype=xp.{dtype}{device})"
+        return f"xp.asarray({values}{kind}{device})"
 
 
 class _Torch(Library):
     def _from_host(self, host: npt.NDArray[Any]) -> Any:
-        return self.namespace.from_numpy(np.ascontiguousarray(host)).to(self.device or "cpu")
+        # A copy in C order: from_numpy takes neither negative strides nor read-only arrays.
+        return self.namespace.from_numpy(np.array(host, order="C")).to(self.device or "cpu")
 
     def asarray(self, values: npt.NDArray[Any], dtype: str | None = None) -> Any:
         if dtype == "bfloat16":
             # One step: every bfloat16 is a binary32.
-            wide = self.namespace.from_numpy(np.ascontiguousarray(values.astype(np.float32)))
-            return wide.to(self.namespace.bfloat16).to(self.device or "cpu")
+            return super().asarray(values, "float32").to(self.namespace.bfloat16)
         return super().asarray(values, dtype)
 
     def describe_device(self) -> str:

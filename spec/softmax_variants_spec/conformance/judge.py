@@ -81,6 +81,12 @@ def _in_ulps(values: Floats, exponent: npt.NDArray[np.int32], fmt: Format) -> Fl
     return np.where(infinite, beyond, np.ldexp(finite, -exponent))
 
 
+def _flushed(got: Floats, exact: Floats, fmt: Format) -> Bools:
+    """Return where a flush explains the result: the value is subnormal, and an end of those came."""
+    ends = (got == 0) | (np.abs(got) == fmt.min_normal)
+    return ends & (np.abs(exact) < fmt.min_normal)
+
+
 def weight_errors(
     y: Floats, reference: WeightReference, fmt: Format, *, flushes: bool = False
 ) -> WeightErrors:
@@ -103,9 +109,8 @@ def weight_errors(
     # Zeros are exact in every class: absent entries, and gates that are 0.
     zero = ~(reference.exact & (reference.rounded == 0)) | (y == 0)
     if flushes:
-        flushed = (magnitude * np.ldexp(1.0, exponent) < fmt.min_normal) & (
-            (y == 0) | (np.abs(y) == fmt.min_normal)
-        )
+        with np.errstate(all="ignore"):
+            flushed = _flushed(y, magnitude * np.ldexp(1.0, exponent), fmt)
         ulps, correct, faithful = np.where(flushed, 0.0, ulps), correct | flushed, faithful | flushed
     return WeightErrors(
         ulps=ulps,
@@ -128,18 +133,26 @@ def gradient_ratios(
     fmt: Format,
     present: Bools,
     class_name: str,
+    *,
+    flushes: bool = False,
 ) -> Floats:
     """Return each error over what the class allows; at absent entries 0 or, if not 0, infinity."""
     worst_bound = weights.bound.max(axis=1, keepdims=True, initial=0.0)
     k, coefficient, tail = gradient_coefficients(class_name, worst_bound, fmt.unit_roundoff)
+    # The smallest positive number, at which a weight underflows, is a normal one where it flushes.
+    smallest = fmt.min_normal / fmt.min_subnormal if flushes else 1.0
     limit = 2.0 ** fmt.emax * 2.0 if fmt.name != "float64" else np.inf
     with np.errstate(all="ignore"):
         got, high = np.clip(dx, -limit, limit), np.clip(reference.high, -limit, limit)
         error = np.abs((got - high) - np.where(high == reference.high, reference.low, 0.0))
         error = np.where(got == high, np.abs(reference.low), error)
-        allowed = k * reference.ulp + coefficient * reference.scale + tail * reference.tail
+        # The factor C u first: u times the scale of a subnormal gradient would underflow.
+        relative = coefficient * fmt.unit_roundoff * reference.scale
+        allowed = k * reference.ulp + relative + tail * smallest * reference.tail
         ratios = np.where(error == 0, 0.0, error / allowed)
     ratios = np.where(np.isnan(ratios), np.inf, ratios)
+    if flushes:
+        ratios = np.where(_flushed(dx, reference.high, fmt), 0.0, ratios)
     ratios = np.where(reference.judged, ratios, 0.0)
     return np.where(present, ratios, np.where(dx == 0, 0.0, np.inf))
 
@@ -151,6 +164,8 @@ def parameter_ratios(
     bound: float,
     fmt: Format,
     class_name: str,
+    *,
+    flushes: bool = False,
 ) -> Floats:
     """Return the error of ds or db over what the class allows, elementwise.
 
@@ -172,5 +187,7 @@ def parameter_ratios(
         ratios = np.where(
             error == 0, 0.0, error / (k * ulp + coefficient * fmt.unit_roundoff * scale)
         )
+    if flushes:
+        ratios = np.where(_flushed(got, high, fmt), 0.0, ratios)
     judged = (scale < 2.0**1022) | (fmt.name != "float64")
     return np.where(judged, np.where(np.isnan(ratios), np.inf, ratios), 0.0)

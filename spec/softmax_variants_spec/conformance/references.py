@@ -64,7 +64,7 @@ class GradientReference:
     low: Floats
     ulp: Floats
     scale: Floats
-    """The unit roundoff times the scale of the bound."""
+    """The scale of the bound; not times the unit roundoff, which would underflow."""
     tail: Floats
     """The smallest subnormal number times the tail of the bound."""
     judged: npt.NDArray[np.bool_]
@@ -168,7 +168,7 @@ def _gradient(rows: list[Row], dy: Floats, fmt: Format) -> GradientReference:
             tables["high"].append([high for high, _ in pairs])
             tables["low"].append([low for _, low in pairs])
             tables["ulp"].append([2.0 ** fmt.ulp_exponent(e.value) for e in entries])
-            tables["scale"].append([float(e.scale * fmt.unit_roundoff) for e in entries])
+            tables["scale"].append([float(e.scale) for e in entries])
             tables["tail"].append([float(e.tail * fmt.min_subnormal) for e in entries])
             tables["judged"].append([fmt.name != "float64" or e.scale < limit for e in entries])
     return GradientReference(**{name: np.asarray(table) for name, table in tables.items()})

@@ -88,7 +88,10 @@ def _subnormal_logits(g: Generator) -> list[Block]:
     counts = g.random.integers(-12, 13, (8, 15)).astype(float)
     counts[4:] *= 1 + g.random.integers(0, 2 ** (g.fmt.precision - 1) // 16, (4, 15))
     mixed = np.concatenate([counts[:4] * eta, [[1.0], [-1.0], [0.0], [8.0]]], axis=1)
-    return [g.block(counts * eta), g.block(mixed), g.block([[eta, eta], [3 * eta, -eta]])]
+    blocks = [g.block(counts * eta), g.block(mixed), g.block([[eta, eta], [3 * eta, -eta]])]
+    if g.function == "ssmax" and g.fmt.name != "float64":  # its scale would be beyond binary64
+        blocks.append(g.block(counts * eta, s=0.01 * g.reach / eta))
+    return blocks
 
 
 def _zeros(g: Generator) -> list[Block]:
@@ -155,7 +158,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime("range-ends", "The largest and the lowest finite logits.", _range_ends),
     Regime(
         "subnormal-logits",
-        "Subnormal logits: gates that are subnormal.",
+        "Subnormal logits: gates that are subnormal, and scales that undo it.",
         _subnormal_logits,
         near_tie=frozenset({"plain", "shifted"}),
         subnormal=True,

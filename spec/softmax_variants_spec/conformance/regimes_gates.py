@@ -43,8 +43,12 @@ def _underflowing_weight(g: Generator) -> list[Block]:
 def _narrow(g: Generator) -> list[Block]:
     # Logits a few ULP apart: gates with a tiny denominator.
     steps = g.random.integers(0, 9, (8, 9))
-    base = np.geomspace(2.0**-6, 64.0, 8)[:, None] * np.where(np.arange(8) % 2, -1, 1)[:, None]
-    return [g.block(base * (1 + steps * 2 * g.fmt.unit_roundoff))]
+    sign = np.where(np.arange(8) % 2, -1, 1)[:, None]
+    base = np.geomspace(2.0**-6, 64.0, 8)[:, None] * sign
+    # Next to 0 the denominator of the normalized gate is tiny as well.
+    small = max(2.0**-30, g.fmt.min_normal)
+    near = np.geomspace(small, 2.0**10 * small, 8)[:, None] * sign
+    return [g.block(base * (1 + steps * 2 * g.fmt.unit_roundoff)), g.block(near * steps[::-1])]
 
 
 def _dominated(g: Generator) -> list[Block]:
@@ -68,7 +72,12 @@ GATE_REGIMES = (
         _underflowing_weight,
         _SA,
     ),
-    Regime("narrow", "Logits a few ULP apart: tiny denominators.", _narrow, _SA),
+    Regime(
+        "narrow",
+        "Logits a few ULP apart, or next to 0: tiny denominators, in which an epsilon shows.",
+        _narrow,
+        _SA,
+    ),
     Regime(
         "dominated",
         "One logit far above the rest.",

@@ -74,15 +74,11 @@ def _cancelled(g: Generator) -> list[Block]:
 def _extreme(g: Generator) -> list[Block]:
     # A scale that undoes the size of the logits: the product is moderate.
     fmt, shape = g.fmt, (4, 11)
-    top, tiny = fmt.max / 4, fmt.min_subnormal
+    top, tiny = fmt.max / 4, 2.0 ** -(7 * fmt.emax // 8)
     huge_logits = g.uniform(-1.0, 1.0, shape) * top
-    tiny_logits = np.round(g.uniform(-40.0, 40.0, shape)) * tiny
     blocks = [g.block(huge_logits, s=0.3 * g.reach / top / math.log(11))]
     blocks.append(g.block(huge_logits, s=-0.2 * g.reach / top, b=0.1 * g.reach / top))
-    if fmt.name != "float64":  # its scale would be beyond binary64
-        blocks.append(g.block(tiny_logits, s=0.01 * g.reach / tiny))
-    else:
-        blocks.append(g.block(g.normal(1.0, shape) * 2.0**-900, s=2.0**905))
+    blocks.append(g.block(g.normal(1.0, shape) * tiny, s=0.1 * g.reach / tiny))
     return blocks
 
 

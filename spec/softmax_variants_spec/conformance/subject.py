@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -15,9 +16,11 @@ import numpy as np
 from softmax_variants._catalogue import BACKEND_MODULES, FUNCTIONS
 from softmax_variants_spec.accuracy import CLASSES
 
-from .arrays import Library, library
+from .arrays import FORMATS, Library, library
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from .blocks import Block
     from .variants import Variant
 
@@ -58,20 +61,32 @@ class Subject:
 
     def __init__(self, name: str, module: ModuleType, lib: Library) -> None:
         self.name, self.module, self.library = name, module, lib
-        self.claims: dict[tuple[str, str], str | float] = dict(getattr(module, "CLAIMS", {}))
+        claims = getattr(module, "CLAIMS", {})
+        if not isinstance(claims, Mapping):
+            msg = f"{name}: CLAIMS is {claims!r}; it is a dict of (function, dtype) to a claim"
+            raise SubjectError(msg)
+        self.claims: dict[tuple[str, str], str | float] = dict(claims)
         self.flushes_subnormals = bool(getattr(module, "FLUSHES_SUBNORMALS", False))
         self.ordered_sums = bool(getattr(module, "ORDERED_SUMS", True))
         self._check_claims()
+        if not self.formats():
+            claimed = ", ".join(dict.fromkeys(dtype for _, dtype in self.claims)) or "any format"
+            has = ", ".join(lib.formats()) or "none"
+            msg = f"{name}: nothing to judge, it claims {claimed} and {lib.name} has {has}"
+            raise SubjectError(msg)
 
     def _check_claims(self) -> None:
-        names = {function.name for function in FUNCTIONS}
+        names = [function.name for function in FUNCTIONS]
         for key, claim in self.claims.items():
-            known = isinstance(key, tuple) and len(key) == 2 and key[0] in names
-            if not known:
-                msg = f"{self.name}: CLAIMS has the key {key!r}; keys are (function, dtype)"
+            known = isinstance(key, tuple) and len(key) == 2
+            if not known or key[0] not in names or key[1] not in FORMATS:
+                msg = (
+                    f"{self.name}: CLAIMS has the key {key!r}; keys are (function, dtype) with "
+                    f"one of {', '.join(names)} and one of {', '.join(FORMATS)}"
+                )
                 raise SubjectError(msg)
-            number = isinstance(claim, (int, float)) and claim >= 0.5
-            if claim not in CLASSES and not number:
+            number = isinstance(claim, (int, float)) and not isinstance(claim, bool)
+            if claim not in CLASSES and not (number and 0.5 <= claim < math.inf):
                 msg = (
                     f"{self.name}: CLAIMS[{key!r}] is {claim!r}; it is one of "
                     f"{', '.join(CLASSES)} or the largest error in ULP, at least 0.5"
@@ -102,11 +117,7 @@ class Subject:
         def parameter(value: Any, *, exact: bool = False) -> Any:
             if not isinstance(value, np.ndarray):
                 return value
-            if exact and value.dtype.kind == "i":
-                return lib.asarray(value)
-            if exact:  # n keeps binary64 where the library has it
-                return lib.asarray(value, "float64" if "float64" in lib.formats() else dtype)
-            return lib.asarray(value, dtype)
+            return lib.asarray(value, self.dtype_of_n(value, dtype) if exact else dtype)
 
         return {
             "x": lib.asarray(block.x, dtype),
@@ -116,6 +127,12 @@ class Subject:
             "b": parameter(block.b),
             "n": parameter(block.n, exact=True),
         }
+
+    def dtype_of_n(self, n: npt.NDArray[Any], dtype: str) -> str | None:
+        """Return the format for an array n: integers stay, reals keep binary64 where there is."""
+        if n.dtype.kind == "i":
+            return None
+        return "float64" if "float64" in self.library.formats() else dtype
 
     def weights(
         self, variant: Variant, a: dict[str, Any], *, axis: int = 1, out: Any = None
@@ -156,6 +173,9 @@ def load_subject(name: str, namespace: str | None = None, device: str | None = N
     """Return the backend of that name: one of ours, an entry point, or a dotted module path."""
     module = _module(name)
     wanted = namespace or getattr(module, "NAMESPACE", "numpy")
+    if not isinstance(wanted, str):
+        msg = f"{name}: NAMESPACE is {wanted!r}; it is the name of a module, a string"
+        raise SubjectError(msg)
     try:
         lib = library(wanted, device or getattr(module, "DEVICE", None))
     except ImportError as error:

@@ -11,7 +11,7 @@ from softmax_variants_spec.conformance.context import Context, Entry, present_of
 from softmax_variants_spec.conformance.judge import Allowance, gradient_ratios, parameter_ratios
 from softmax_variants_spec.conformance.outcome import GradientMeasure, Outcome
 from softmax_variants_spec.conformance.regimes import REGIMES
-from softmax_variants_spec.conformance.repro import call_lines, gradient_lines
+from softmax_variants_spec.conformance.repro import gradient_lines, parameter_lines
 
 from .values import not_promised, worst_place
 
@@ -86,16 +86,18 @@ class _Check:
 def _judge(
     context: Context, kind: str, block: Block, reference: BlockReference, got: Any
 ) -> Callable[[str], Any]:
-    fmt = context.fmt
+    fmt, flushes = context.fmt, context.subject.flushes_subnormals
     if kind in {"ds", "db"}:
         parameters = reference.parameters
         assert parameters is not None  # noqa: S101  (references of SSMax have them)
         bound = float(reference.weights.bound.max(initial=0.0))
-        return lambda c: parameter_ratios(got, parameters, kind, bound, fmt, c)
+        return lambda c: parameter_ratios(got, parameters, kind, bound, fmt, c, flushes=flushes)
     exact = reference.detached if kind == "dx-detached" else reference.gradient
     assert exact is not None  # noqa: S101  (where extrema can be detached)
     present = present_of(block)
-    return lambda c: gradient_ratios(got, exact, reference.weights, fmt, present, c)
+    return lambda c: gradient_ratios(
+        got, exact, reference.weights, fmt, present, c, flushes=flushes
+    )
 
 
 def _detail(
@@ -108,8 +110,5 @@ def _detail(
             context, block, place, row, entry, got, detach_extrema=detached
         )
     else:
-        call = call_lines(context, block, place, row, vjp=True)
-        part = 1 if kind == "ds" else 2
-        whole = "" if isinstance(getattr(block, kind[1]), np.ndarray) else " (sum over all rows)"
-        lines = [*call, f"result[{part}]  # of this row; got{whole} {got.hex()} = {got!r}"]
+        lines = parameter_lines(context, block, place, row, kind, got)
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from softmax_variants_spec.conformance.blocks import Block, to_format
+from softmax_variants_spec.conformance.blocks import Block
 from softmax_variants_spec.conformance.context import Context, Entry, Fault, present_of
 from softmax_variants_spec.conformance.judge import (
     Allowance,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["entries"]
 
 _SHAPE = (3, 19)
+_SHIFT = 1024.0
 
 
 def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
@@ -48,8 +49,9 @@ def _judge(context: Context, block: Block, what: str) -> None:
     allowance = Allowance.of(
         context.claim, near_tie=context.variant.form == "shifted", beyond_condition=False
     )
+    y = context.weights(block)
     errors = weight_errors(
-        context.weights(block),
+        y,
         reference.weights,
         context.fmt,
         flushes=context.subject.flushes_subnormals,
@@ -57,7 +59,8 @@ def _judge(context: Context, block: Block, what: str) -> None:
     allowed = errors.allowed(allowance)
     if not allowed.all():
         row = int(np.argwhere(~allowed)[0][0])
-        msg = f"{what}: error {errors.ulps[~allowed].max():.6g} ULP, wants {allowance.text}"
+        text = "NaN" if np.isnan(y).any() else f"error {errors.ulps[~allowed].max():.6g} ULP"
+        msg = f"{what}: {text}, wants {allowance.text}"
         raise Fault(msg, "\n".join(call_lines(context, block, "", row)))
     dx = context.gradients(block)[0]
     ratios = gradient_ratios(
@@ -67,6 +70,7 @@ def _judge(context: Context, block: Block, what: str) -> None:
         context.fmt,
         present_of(block),
         allowance.weight_class,
+        flushes=context.subject.flushes_subnormals,
     )
     if (ratios > 1).any():
         row = int(np.argwhere(ratios > 1)[0][0])
@@ -91,15 +95,14 @@ def _padding(context: Context) -> None:
 
 
 def _shift(context: Context) -> None:
+    """Shift logits so far that their own exponentials overflow, or underflow, in every format."""
     block = sample(context, _SHAPE)
-    # A coarse grid, so that the shifted logits are exact: the exact weights are the same.
-    grid = 2.0 ** (3 - min(context.fmt.precision, 11) + 3)
-    x = np.clip(np.round(block.x / grid) * grid, -8.0, 8.0)
-    for shift in (8.0, -8.0):
-        moved = x / 2 + shift / 2
-        if not np.array_equal(to_format(moved, context.fmt), moved):
-            moved = np.round(moved / grid) * grid
-        _judge(context, replace(block, x=to_format(moved, context.fmt)), f"shifted by {shift / 2}")
+    # On the grid of the numbers about the shift, so that the shift is exact and the exact weights
+    # stay the same.
+    grid = 2.0 ** (context.fmt.ulp_exponent(_SHIFT))
+    x = np.round(block.x / grid) * grid
+    for shift in (_SHIFT, -_SHIFT):
+        _judge(context, replace(block, x=x + shift), f"logits shifted by {shift:g}")
 
 
 def _broadcast(context: Context) -> None:
@@ -143,7 +146,9 @@ def _broadcast(context: Context) -> None:
         }
         y = context.read(subject.weights(context.variant, arguments, axis=2), x.shape, "result")
         allowance = Allowance.of(context.claim, near_tie=False, beyond_condition=False)
-        errors = weight_errors(y.reshape(6, 11), reference.weights, fmt)
+        errors = weight_errors(
+            y.reshape(6, 11), reference.weights, fmt, flushes=subject.flushes_subnormals
+        )
         if not errors.allowed(allowance).all():
             msg = f"{name}: error {errors.ulps.max():.6g} ULP, wants {allowance.text}"
             raise Fault(msg)
@@ -162,7 +167,10 @@ def _judge_sums(
         summed = reference.parameters.summed(label, (2, 3, 1), shape)
         bound = float(reference.weights.bound.max())
         values = got.reshape(shape).reshape(-1, 1)
-        ratios = parameter_ratios(values, summed, label, bound, context.fmt, class_name)
+        flushes = context.subject.flushes_subnormals
+        ratios = parameter_ratios(
+            values, summed, label, bound, context.fmt, class_name, flushes=flushes
+        )
         if (ratios > 1).any():
             msg = f"{name}: {label} is off by {ratios.max():.4g} times what {class_name} allows"
             raise Fault(msg)

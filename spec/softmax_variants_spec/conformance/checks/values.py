@@ -132,7 +132,7 @@ def _fault(
     count = int((~allowed).sum())
     message = (
         f"{regime.sentence} {text}, wants {allowance.text}; "
-        f"{count} of {y.size} entries, first at {place}"
+        f"{count} of {y.size} entries, largest at {place}"
     )
     lines = weight_lines(
         context, block, f"{regime.name}[{block.number}]", row, entry, got
