@@ -176,9 +176,10 @@ def gradient(row: Row, dy: Sequence[float], fmt: Format) -> list[ExactGradient]:
             values = softmax.vjp(p, cotangents, c)
         else:
             values = sa_softmax.vjp(p, y, evaluation.gate, cotangents)
+        size = scale.size_of_factor(row, c)
         columns = (
             values,
-            scale.scale_of_logits(evaluation, cotangents),
+            scale.scale_of_logits(evaluation, cotangents, size),
             scale.tail(evaluation, cotangents),
         )
         for index, *numbers in zip(row.present, *columns, strict=True):

@@ -17,7 +17,8 @@ With the letters of the variants' files, S_dy = Σ |dy_j y_j| and S_dp = Σ |dy_
 
 The terms in brackets belong to SA-Softmax; those of the extrema are absent where nothing is
 differentiated through an extremum, and for ``shifted``, whose D does not move, the minimizers'
-is S_dp / k_min. For the parameters of SSMax, with v the logit of the largest weight,
+is S_dp / k_min. Where c cancels beyond what the classes cover, |s| |ln n| + |b| > 2^20 |c|, this sum
+stands for \|c\| (see `size_of_factor`). For the parameters of SSMax, with v the logit of the largest weight,
 
 .. math:: \text{scale}_b = \sum_i |dy_i| p_i \big(|x_i - v| + \textstyle\sum_j p_j |x_j - v|\big),
     \qquad \text{scale}_s = |\ln n|\,\text{scale}_b.
@@ -31,12 +32,36 @@ from mpmath import mp
 
 if TYPE_CHECKING:
     from softmax_variants_spec.evaluation import Evaluation
+    from softmax_variants_spec.row import Row
     from softmax_variants_spec.variants._real import Real, Reals
 
-__all__ = ["scale_of_logits", "scale_of_parameters", "tail"]
+__all__ = ["scale_of_logits", "scale_of_parameters", "size_of_factor", "tail"]
+
+_COVERED = 2**20
+"""How far c may cancel for the classes to hold."""
 
 
-def scale_of_logits(row: Evaluation, dy: Reals) -> list[Real]:
+def size_of_factor(row: Row, c: Real) -> Real:
+    """Return what stands for the magnitude of c: \\|c\\|, or \\|s ln n\\| + \\|b\\| where c cancels.
+
+    A backend's c = s ln n + b has an error proportional to the sum, so where c cancels beyond
+    2^20 its gradient, c times a sum, can be held to no multiple of c.
+
+    Parameters
+    ----------
+    row
+        The row.
+    c
+        Its factor.
+    """
+    if row.function != "ssmax":
+        return abs(c)
+    s, b, n = mp.convert(row.s), mp.convert(row.b), mp.convert(row.count)
+    parts = abs(s * mp.log(n)) + abs(b)
+    return parts if parts > _COVERED * abs(c) else abs(c)
+
+
+def scale_of_logits(row: Evaluation, dy: Reals, size: Real) -> list[Real]:
     """Return the scale of the gradient by each logit.
 
     Parameters
@@ -45,16 +70,18 @@ def scale_of_logits(row: Evaluation, dy: Reals) -> list[Real]:
         The evaluated row.
     dy
         Cotangents at its present entries.
+    size
+        What stands for the magnitude of c, from `size_of_factor`.
 
     Returns
     -------
     list
         One number a present entry; zeros where D = 0.
     """
-    c, r = abs(row.c), row.gate
+    r = row.gate
     sizes = [abs(dyi * yi) for dyi, yi in zip(dy, row.y, strict=True)]
     sum_y = sum(sizes)
-    scale = [c * (size + pi * sum_y) for size, pi in zip(sizes, row.p, strict=True)]
+    scale = [size * (own + pi * sum_y) for own, pi in zip(sizes, row.p, strict=True)]
     if r is None:
         return scale
     d = r.denominator
@@ -62,7 +89,7 @@ def scale_of_logits(row: Evaluation, dy: Reals) -> list[Real]:
         return [mp.zero for _ in scale]
     gates = [abs(dyi) * pi for dyi, pi in zip(dy, row.p, strict=True)]
     sum_p = sum(gates)
-    scale = [size + gate / d for size, gate in zip(scale, gates, strict=True)]
+    scale = [weight + gate / d for weight, gate in zip(scale, gates, strict=True)]
     for i in r.minimizers:
         scale[i] += (sum_y + sum_p if r.is_ratio else sum_p) / (d * r.minimum_shared_by)
     for i in r.maximizers:

@@ -51,7 +51,8 @@ class Constants:
     """1/(2j + 1) for j = 0 ... as pairs."""
     log_tail: tuple[float, ...]
     max_halvings: int
-    """Below exp(-max_halvings * ln 2) no weight, however large its gate, rounds to nonzero."""
+    """Below exp(-max_halvings * ln 2) no weight and no gradient rounds to nonzero, however large
+    the gate and dy, or c and dy, or x, dy and ln n are that the exponential is multiplied by."""
     sqrt2: float
     far: int
     """|c| outside 2**-far ... 2**far is moved by ``shift`` bits before products are split."""
@@ -94,8 +95,8 @@ def _build(precision: int) -> Constants:
         exp_tail=tuple(round_word(value) for value in factorials[exp_pairs:]),
         log_pairs=tuple(pair(value) for value in odds[:log_pairs]),
         log_tail=tuple(round_word(value) for value in odds[log_pairs:]),
-        # A weight is |r| p with |r| <= 2**(emax + 2), zero below half of the smallest subnormal.
-        max_halvings=1026 + 1076 if wide else 130 + 151,
+        # Two factors of at most 2**(emax + 1), one of 2**10; half of the smallest subnormal.
+        max_halvings=2 * 1025 + 10 + 1075 if wide else 2 * 129 + 10 + 150,
         sqrt2=round_word(Fraction(math.isqrt(2 << 120), 1 << 60)),
         far=400 if wide else 40,
         shift=600 if wide else 80,

@@ -18,12 +18,13 @@ __all__ = ["binary_exponent", "exponential", "logarithm", "power_of_half", "time
 
 
 def power_of_half(xp: Any, exponent: Array, dtype: Any) -> Array:
-    """Return 2**-exponent, exact, for an array of integers from 0 to 1074.
+    """Return 2**-exponent, exact, for an array of integers from 0 on; 0 where that underflows.
 
     The standard has no ldexp, and ``pow`` need not be exact; shifts, reciprocals and squares of
-    powers of two are.
+    powers of two are. Integers may have 32 bits, in which 1 << 31 is negative.
     """
-    fine = 1.0 / xp.astype(1 << (exponent & 31), dtype)
+    fine = 1.0 / xp.astype(1 << (exponent & 15), dtype)
+    fine = xp.where((exponent & 16) == 16, fine * 2.0**-16, fine)
     coarse = 1.0 / xp.astype(1 << (exponent >> 5), dtype)
     for _ in range(5):
         coarse = coarse * coarse
@@ -34,7 +35,7 @@ def times_power(xp: Any, a: Number, exponent: Array, dtype: Any) -> Number:
     """Return a * 2**exponent for integers, in steps of one direction.
 
     So nothing overflows or underflows on the way that does not in the end. Exponents are at most
-    2400; below -4296 the result is 0.
+    4 * 1023; far below, the result is 0.
     """
     size = xp.abs(exponent)
     step = power_of_half(xp, size >> 2, dtype)

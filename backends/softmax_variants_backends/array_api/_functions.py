@@ -1,4 +1,7 @@
-"""The backend's functions for a namespace that does not warn of overflow."""
+"""The backend's functions for a namespace that does not warn of overflow.
+
+``xp`` is the namespace; that of ``x`` if not given.
+"""
 
 from __future__ import annotations
 
@@ -29,44 +32,53 @@ def _store(value: Any, out: Any) -> Any:
     return out
 
 
-def softmax(x: Any, *, axis: int, where: Any, out: Any) -> Any:
+def softmax(x: Any, *, axis: int, where: Any, out: Any, xp: Any = None) -> Any:
     """Return softmax of ``x`` along ``axis``; see ``softmax_variants.softmax``."""
-    value = weights(array_namespace(x), device(x), x, axis=axis, where=where)
+    xp = xp or array_namespace(x)
+    value = weights(xp, device(x), x, axis=axis, where=where)
     return _store(value, out)
 
 
-def ssmax(x: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any, out: Any) -> Any:
+def ssmax(x: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any, out: Any, xp: Any = None) -> Any:
     """Return SSMax of ``x`` along ``axis``; see ``softmax_variants.ssmax``."""
-    xp = array_namespace(x)
+    xp = xp or array_namespace(x)
     value = weights(xp, device(x), x, axis=axis, where=where, parameters=(s, b, n))
     return _store(value, out)
 
 
 def sa_softmax(
-    x: Any, *, form: str, detach_extrema: bool, axis: int, where: Any, out: Any
+    x: Any,
+    *,
+    form: str,
+    detach_extrema: bool,
+    axis: int,
+    where: Any,
+    out: Any,
+    xp: Any = None,
 ) -> Any:
     """Return SA-Softmax of ``x`` along ``axis``; see ``softmax_variants.sa_softmax``.
 
     ``detach_extrema`` changes gradients only.
     """
     del detach_extrema
-    value = weights(array_namespace(x), device(x), x, axis=axis, where=where, form=form)
+    xp = xp or array_namespace(x)
+    value = weights(xp, device(x), x, axis=axis, where=where, form=form)
     return _store(value, out)
 
 
-def softmax_vjp(x: Any, dy: Any, *, axis: int, where: Any) -> Any:
+def softmax_vjp(x: Any, dy: Any, *, axis: int, where: Any, xp: Any = None) -> Any:
     """Return dx of softmax; see ``softmax_variants.softmax_vjp``."""
-    xp = array_namespace(x)
+    xp = xp or array_namespace(x)
     if not prod(x.shape):
         return xp.zeros_like(x)
     return vjp(xp, device(x), x, dy, axis=axis, where=where)[0]
 
 
 def ssmax_vjp(
-    x: Any, dy: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any
+    x: Any, dy: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any, xp: Any = None
 ) -> tuple[Any, Any, Any]:
     """Return (dx, ds, db) of SSMax; see ``softmax_variants.ssmax_vjp``."""
-    xp, where_is = array_namespace(x), device(x)
+    xp, where_is = xp or array_namespace(x), device(x)
     working = working_for(xp, where_is, x.dtype)
     if not prod(x.shape):
         return xp.zeros_like(x), *(_zero_gradient(xp, where_is, x, p) for p in (s, b))
@@ -85,10 +97,17 @@ def _zero_gradient(xp: Any, where_is: Any, x: Any, parameter: Any) -> Any:
 
 
 def sa_softmax_vjp(
-    x: Any, dy: Any, *, form: str, detach_extrema: bool, axis: int, where: Any
+    x: Any,
+    dy: Any,
+    *,
+    form: str,
+    detach_extrema: bool,
+    axis: int,
+    where: Any,
+    xp: Any = None,
 ) -> Any:
     """Return dx of SA-Softmax; see ``softmax_variants.sa_softmax_vjp``."""
-    xp = array_namespace(x)
+    xp = xp or array_namespace(x)
     if not prod(x.shape):
         return xp.zeros_like(x)
     return vjp(

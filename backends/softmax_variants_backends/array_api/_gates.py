@@ -91,9 +91,9 @@ def gated(rows: Rows, gates: Gate, exps: Exponentials, probability: Number) -> N
     quotient = gates.numerator
     undo = 1.0 / gates.lift if gates.denominator is None else None
     if working.scaled:
-        # A gate far below the largest of its row may be subnormal itself: lift it, and round
-        # only when that is undone.
-        far = working.emax // 10
+        # A gate far below the largest of its row may be subnormal itself: lift it, so that the
+        # remainders of its division and its low word are not, and round only when that is undone.
+        far = 2 * k.precision + 4
         tiny = xp.abs(quotient[0]) < 2.0 ** (far - working.emax)
         quotient = w.scale(quotient, working.choose(tiny, 2.0**far, 1.0))
         lowered = working.choose(tiny, 2.0**-far, 1.0)

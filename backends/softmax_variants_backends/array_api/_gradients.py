@@ -99,14 +99,25 @@ def _centre_rows(rows: Rows, a: Number, target: int) -> tuple[Number, Array]:
 
 
 class _Parts:
-    """What every formula of a vjp is made of."""
+    """What every formula of a vjp is made of.
+
+    All of a row's gradients have the factor of the largest p that a nonzero dy meets, be it the
+    entry's own or that of the means. It may be far below the range, so that its power of two,
+    2**-``common``, is left to the end.
+    """
 
     def __init__(
         self, rows: Rows, exps: Exponentials, cotangent: Number, unfold: Array
     ) -> None:
-        self.rows, self.exps, self.cotangent, self.unfold = rows, exps, cotangent, unfold
+        self.rows, self.exps, self.cotangent = rows, exps, cotangent
         self.working, self.splitter = rows.working, rows.working.constants.splitter
         self.mantissa = exps.normalized(self.splitter)
+        xp = self.working.xp
+        self.counts = cotangent[0] != 0.0
+        self.common = self.lowest(self.counts, exps.halvings)
+        self.exponent = unfold - self.common
+        self.halvings = xp.where(exps.alive, exps.halvings, 0)
+        self.halvings = self.halvings - xp.where(self.counts, self.common, 0)
 
     def times(self, a: Number, b: Number) -> Number:
         return w.multiply(a, b, self.splitter)
@@ -114,45 +125,73 @@ class _Parts:
     def over(self, a: Number, b: Number) -> Number:
         return w.divide(a, b, self.splitter)
 
+    def lowest(self, condition: Array, halvings: Array) -> Array:
+        """Return each row's smallest of some numbers of halvings; 0 if the condition never holds.
+
+        Without scaling it is 0: no power of two that counts is beyond the range.
+        """
+        if not self.working.scaled:
+            return self.working.choose_int(self.rows.empty, 0, 0)
+        xp, most = self.working.xp, self.working.constants.max_halvings + 1
+        smallest = xp.min(xp.where(condition, halvings, most), axis=self.rows.axis, keepdims=True)
+        return xp.where(smallest == most, 0, smallest)
+
     def mean(self, a: Number) -> Number:
-        """Return the sum of p a over each row.
+        """Return the sum of p a over each row, times 2**common; a is 0 where dy is.
 
         ``a`` times e comes first: p may underflow where p a does not.
         """
-        return self.rows.sum(self.exps.apply_powers(self.times(a, self.mantissa)))
+        return self.rows.sum(self.by_power(self.times(a, self.mantissa)))
 
-    def raise_by(self, a: Number, exponent: Array) -> Number:
+    def seen(self, mean: Number) -> Number:
+        """Return a mean as it stands beside dy: without the factor where dy is not 0."""
         if not self.working.scaled:
-            return a
+            return mean
+        true = self.lower(mean, self.common)
+        return tuple(
+            self.working.xp.where(self.counts, word, other)
+            for word, other in zip(true, mean, strict=True)
+        )
+
+    def by_power(self, a: Number) -> Number:
+        """Return ``a`` times the power of two of each p, but for ``common`` where that counts."""
+        if not self.working.scaled:
+            return self.exps.apply_powers(a)
+        return self.lower(a, self.halvings)
+
+    def lower(self, a: Number, halvings: Array) -> Number:
+        return times_power(self.working.xp, a, -halvings, self.working.dtype)
+
+    def lift(self, a: Number, exponent: Array) -> Number:
         return times_power(self.working.xp, a, exponent, self.working.dtype)
 
 
 def _plain(parts: _Parts, scale: Scale | None) -> Number:
     """softmax and SSMax: dx = c p (dy - sum dy p)."""
-    working, xp = parts.working, parts.working.xp
-    inner = w.subtract(parts.cotangent, parts.mean(parts.cotangent))
+    working = parts.working
+    inner = w.subtract(parts.cotangent, parts.seen(parts.mean(parts.cotangent)))
     value = parts.times(parts.mantissa, inner)
-    exponent = parts.unfold
+    if not working.scaled:
+        if scale is not None:
+            value = parts.times(value, scale.c)
+        return parts.by_power(value)
+    exponent = parts.exponent - parts.halvings
     if scale is not None:
-        factor, shift = _centre(working, scale.c, xp.abs(scale.c[0]))
+        factor, shift = _centre(working, scale.c)
         value = parts.times(value, factor)
         exponent = exponent + scale.exponent - shift
-    if not working.scaled:
-        return parts.exps.apply_powers(value)
     # One sequence of steps in one direction: p may underflow where c p dy does not.
-    halvings = xp.where(parts.exps.alive, parts.exps.halvings, 0)
-    return parts.raise_by(value, exponent - halvings)
+    return parts.lift(value, exponent)
 
 
-def _centre(working: Working, a: Number, size: Array) -> tuple[Number, Array]:
-    """Return ``a`` times 2**shift, with |a| nearer to 1 where it was far, and the shift."""
+def _centre(working: Working, c: Number) -> tuple[Number, Array]:
+    """Return c times 2**shift, with |c| nearer to 1 where it was far, and the shift."""
     xp, emax = working.xp, working.emax
-    if not working.scaled:
-        return a, working.choose_int(size > 0.0, 0, 0)
+    size = xp.abs(c[0])
     near, step = 2.0 ** (emax // 10), emax * 3 // 10
     high, low = size >= near, (size < 1.0 / near) & (size > 0.0)
     power = xp.where(high, 2.0**-step, working.choose(low, 2.0**step, 1.0))
-    return w.scale(a, power), xp.where(high, -step, working.choose_int(low, step, 0))
+    return w.scale(c, power), xp.where(high, -step, working.choose_int(low, step, 0))
 
 
 def _gated(parts: _Parts, gates: Gate, form: str, detach_extrema: bool) -> Number:
@@ -163,7 +202,7 @@ def _gated(parts: _Parts, gates: Gate, form: str, detach_extrema: bool) -> Numbe
     """
     rows, working, splitter = parts.rows, parts.working, parts.splitter
     xp, cotangent = working.xp, parts.cotangent
-    denominator, up, down, exponent = gates.denominator, None, None, parts.unfold
+    denominator, up, down, exponent = gates.denominator, None, None, parts.exponent
     gate_value = gates.numerator
     if denominator is not None:
         gate_value = parts.over(gate_value, denominator)
@@ -192,11 +231,12 @@ def _gated(parts: _Parts, gates: Gate, form: str, detach_extrema: bool) -> Numbe
 
     gated_cotangent = parts.times(gate_value, cotangent)
     gated_mean = parts.mean(gated_cotangent)
-    value = parts.times(parts.mantissa, w.subtract(gated_cotangent, gated_mean))
+    inner = w.subtract(gated_cotangent, parts.seen(gated_mean))
+    value = parts.times(parts.mantissa, inner)
     if up is not None:
         value = w.scale(value, up)
     value = w.add(value, derivative(parts.times(cotangent, parts.mantissa)))
-    value = parts.exps.apply_powers(value)
+    halvings = parts.halvings
     if form != "plain" and not detach_extrema:
         mean = parts.mean(cotangent)
         at_min = rows.present & (rows.x == rows.smallest)
@@ -208,12 +248,19 @@ def _gated(parts: _Parts, gates: Gate, form: str, detach_extrema: bool) -> Numbe
         if form == "normalized":
             at_min = at_min & (rows.smallest <= 0.0)
             at_max = at_max & (rows.largest >= 0.0)
+        # Where nothing is added to p times the rest, p's power of two is left to the end.
+        extremal = at_min if denominator is None else at_min | at_max
+        if working.scaled:
+            value = parts.lower(value, xp.where(extremal, halvings, 0))
+            halvings = xp.where(extremal, 0, halvings)
+        else:
+            value = parts.by_power(value)
         value = w.add(value, w.each(lambda word: xp.where(at_min, word, 0.0), low))
         if denominator is not None:
             high = derivative(w.negate(gated_mean))
             high = w.divide(high, _sharers(rows, at_max, rows.largest > 0.0, form), splitter)
             value = w.add(value, w.each(lambda word: xp.where(at_max, word, 0.0), high))
-    return parts.raise_by(value, exponent)
+    return parts.lift(value, exponent - halvings)
 
 
 def _sharers(rows: Rows, extremal: Array, beyond_zero: Array, form: str) -> Number:
@@ -246,13 +293,31 @@ def _row_sums(parts: _Parts, scale: Scale, invalid: Array) -> RowSums:
         x, pivot = x * half, pivot * half
     difference = working.number(w.two_difference(x, pivot))
     difference = w.each(lambda word: xp.where(parts.exps.alive, word, 0.0), difference)
-    difference, shift = _centre_rows(rows, difference, 0)
-    spread = w.subtract(difference, parts.mean(difference))
-    value = parts.mean(parts.times(parts.cotangent, spread))
-    exponent = parts.unfold + shift + halved
+    difference, shift = _centre_rows(rows, difference, working.emax * 3 // 4)
+    # In a row that one logit dominates, its spread is as small as the others' p: that power of
+    # two, too, is left to the end.
+    apart = difference[0] != 0.0
+    halvings = xp.where(apart, parts.exps.halvings, 0)
+    nearest = parts.lowest(apart, halvings)
+    weighted = parts.times(difference, parts.mantissa)
+    mean = rows.sum(parts.lower(weighted, xp.where(apart, halvings - nearest, 0)))
+    true = parts.lower(mean, nearest)
+    spread = w.subtract(
+        difference,
+        tuple(xp.where(apart, word, other) for word, other in zip(true, mean, strict=True)),
+    )
+    halvings = xp.where(apart, halvings, nearest)
+    common = parts.lowest(parts.counts, halvings)
+    spread = parts.lower(
+        parts.times(spread, parts.mantissa), xp.where(parts.counts, halvings - common, 0)
+    )
+    spread = w.each(lambda word: xp.where(parts.counts, word, 0.0), spread)
+    spread, again = _centre_rows(rows, spread, working.emax // 8)
+    value = rows.sum(parts.times(parts.cotangent, spread))
+    exponent = parts.exponent + parts.common - common + shift + again + halved
 
     def finish(a: Number) -> Number:
-        a = parts.raise_by(a, exponent)
+        a = parts.finish(a, exponent)
         high = xp.where(rows.empty, 0.0, xp.where(invalid, float("nan"), a[0]))
         # Where the high word is not finite the low one is an artefact.
         return (high, *(xp.where(xp.isfinite(high), word, 0.0) for word in a[1:]))

@@ -160,13 +160,14 @@ def ssmax_scale(
     # Keep s ln n + b away from both ends of the range: Dekker's split overflows above 2**996, and
     # the low words of products below 2**-969 would underflow. Where ln n is 0, s does not count.
     emax = working.emax
-    s_words = w.each(lambda word: xp.where(log_n[0] == 0.0, 0.0, word), s_words)
-    s_size, b_size = xp.abs(s_words[0]), xp.abs(b_words[0])
+    s_size = xp.where(log_n[0] == 0.0, 0.0, xp.abs(s_words[0]))
+    b_size = xp.abs(b_words[0])
     large = (s_size > 2.0 ** (emax - 32)) | (b_size > 2.0 ** (emax - 32))
     small = (s_size < 2.0 ** (-emax // 2)) & (b_size < 2.0 ** (-emax // 2))
     down, up = emax // 8, emax // 2
     lift = xp.where(large, 2.0**-down, working.choose(small, 2.0**up, 1.0))
     s_words = _lifted(s, s_words, lift, up, working)
+    s_words = w.each(lambda word: xp.where(s_size > 0.0, word, 0.0), s_words)
     b_words = _lifted(b, b_words, lift, up, working)
     c = w.add(w.multiply(s_words, log_n, k.splitter), b_words)
     size = xp.abs(c[0])

@@ -55,8 +55,8 @@ class Library:
         return str(array.dtype).rsplit(".", maxsplit=1)[-1]
 
     def describe_device(self) -> str:
-        """Return the device in words."""
-        return str(self.device)
+        """Return the device in words; "" for the processor."""
+        return self.device or ""
 
     def literal(self, values: str, dtype: str | None = None) -> str:
         """Return source code for an array of these values (source code, too)."""
@@ -79,7 +79,7 @@ class _Torch(Library):
     def describe_device(self) -> str:
         if str(self.device).startswith("cuda"):
             return f"{self.device} ({self.namespace.cuda.get_device_name(self.device)})"
-        return str(self.device)
+        return super().describe_device()
 
     def _to_host(self, array: Any) -> Any:
         host = array.detach().cpu()
@@ -87,6 +87,10 @@ class _Torch(Library):
 
 
 class _CuPy(Library):
+    def describe_device(self) -> str:
+        runtime = self.namespace.cuda.runtime
+        return str(runtime.getDeviceProperties(runtime.getDevice())["name"].decode())
+
     def _from_host(self, host: npt.NDArray[Any]) -> Any:
         return self.namespace.asarray(host)
 

@@ -49,6 +49,7 @@ class Context:
     ) -> None:
         self.subject, self.variant, self.fmt, self.smoke = subject, variant, fmt, smoke
         self._progress = progress
+        self._gradients: dict[tuple[str, int, bool], list[Floats]] = {}
 
     @property
     def dtype(self) -> str:
@@ -94,6 +95,13 @@ class Context:
             shapes += [np.shape(block.s), np.shape(block.b)]
         names = ("dx", "ds", "db")
         return [self.read(r, s, w) for r, s, w in zip(results, shapes, names, strict=False)]
+
+    def regime_gradients(self, regime: str, block: Block, *, detach_extrema: bool) -> list[Floats]:
+        """Return the gradients of a regime's block; the entries for dx, ds, db share one call."""
+        key = (regime, block.number, detach_extrema)
+        if key not in self._gradients:
+            self._gradients[key] = self.gradients(block, detach_extrema=detach_extrema)
+        return self._gradients[key]
 
 
 @dataclass(frozen=True)

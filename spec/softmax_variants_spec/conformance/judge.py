@@ -9,6 +9,8 @@ import numpy as np
 
 from softmax_variants_spec.accuracy import CLASSES, gradient_coefficients
 
+from .references import LOW_SHIFT
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -175,7 +177,8 @@ def parameter_ratios(
     if got.ndim == 0:
         reference = reference.summed(name, getattr(reference, name).shape, (1, 1))
         got = got.reshape(1, 1)
-    high, low = getattr(reference, name), getattr(reference, f"{name}_low")
+    high = getattr(reference, name)
+    low = np.ldexp(getattr(reference, f"{name}_low"), -LOW_SHIFT)
     scale = getattr(reference, f"{name}_scale")
     k, coefficient, _ = gradient_coefficients(class_name, bound, fmt.unit_roundoff)
     ulp = np.reshape([2.0 ** fmt.ulp_exponent(float(v)) for v in np.ravel(high)], high.shape)

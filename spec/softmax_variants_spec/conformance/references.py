@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 __all__ = ["BlockReference", "GradientReference", "ParameterReference", "WeightReference"]
-__all__ += ["References", "rows_of"]
+__all__ += ["LOW_SHIFT", "References", "rows_of"]
 
 T = TypeVar("T")
 
@@ -70,9 +71,13 @@ class GradientReference:
     judged: npt.NDArray[np.bool_]
 
 
+LOW_SHIFT = 64
+"""Keeps what a subnormal number leaves in the range of binary64: terms are yet to be summed."""
+
+
 @dataclass(frozen=True)
 class ParameterReference:
-    """Exact terms of ds and db, a column a row of the block."""
+    """Exact terms of ds and db, a column a row of the block: value = ds + ds_low * 2**-LOW_SHIFT."""
 
     ds: Floats
     ds_low: Floats
@@ -95,12 +100,22 @@ class ParameterReference:
         flat = [np.transpose(t, [*kept, *axes]).reshape(math.prod(shape), -1) for t in terms]
         highs, lows, scales = [], [], []
         for high, low, scale in zip(*(array.tolist() for array in flat), strict=True):
-            total = math.fsum([*high, *low])
+            total, rest = self._total(high, low)
             highs.append([total])
-            lows.append([math.fsum([*high, *low, -total])])
-            scales.append([math.fsum(scale)])
+            lows.append([rest])
+            scales.append([sum(scale)])
         columns = [np.asarray(column) for column in (highs, lows, scales)]
         return ParameterReference(*columns, *columns)
+
+    @staticmethod
+    def _total(highs: list[float], lows: list[float]) -> tuple[float, float]:
+        """Return a sum as high and low; NaN beyond the range, where nothing is judged."""
+        try:
+            exact_sum = sum(map(Fraction, highs)) + sum(map(Fraction, lows)) / 2**LOW_SHIFT
+            high = float(exact_sum)
+        except (OverflowError, ValueError):
+            return math.nan, math.nan
+        return high, float((exact_sum - Fraction(high)) * 2**LOW_SHIFT)
 
 
 @dataclass(frozen=True)
@@ -150,10 +165,10 @@ def _weights(rows: list[Row], fmt: Format) -> WeightReference:
     )
 
 
-def _high_low(value: Any) -> tuple[float, float]:
-    """Return a real number as the sum of two binary64; infinite beyond their range."""
+def _high_low(value: Any, shift: int = 0) -> tuple[float, float]:
+    """Return a real number as high + low * 2**-shift in binary64; infinite beyond the range."""
     high = float(value)
-    return high, (float(value - high) if np.isfinite(high) else 0.0)
+    return high, (float(mpmath.ldexp(value - high, shift)) if np.isfinite(high) else 0.0)
 
 
 def _gradient(rows: list[Row], dy: Floats, fmt: Format) -> GradientReference:
@@ -182,7 +197,7 @@ def _parameters(rows: list[Row], dy: Floats, fmt: Format) -> ParameterReference:
         for row, cotangent in zip(rows, dy.tolist(), strict=True):
             terms = exact.parameter_gradients(row, cotangent, fmt)
             for name in ("ds", "db"):
-                high, low = _high_low(getattr(terms, name))
+                high, low = _high_low(getattr(terms, name), LOW_SHIFT)
                 columns[name].append([high])
                 columns[f"{name}_low"].append([low])
                 columns[f"{name}_scale"].append([float(getattr(terms, f"{name}_scale"))])

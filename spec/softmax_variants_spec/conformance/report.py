@@ -24,14 +24,26 @@ FORMAT_VERSION = 1
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON has; infinities and NaN as strings."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+    """Return a value that JSON has: infinities and NaN as strings, without what is empty."""
+    if isinstance(value, float):
+        return float(f"{value:.8g}") if math.isfinite(value) else str(value)
     if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
+        return {key: _plain(v) for key, v in value.items() if v not in (None, "")}
     if isinstance(value, list):
         return [_plain(v) for v in value]
     return value
+
+
+def _json(content: dict[str, Any]) -> str:
+    """Return JSON with a line for each element of the lists, so that reports compare by line."""
+    lines = []
+    for key, value in content.items():
+        if isinstance(value, list):
+            rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in value)
+            lines.append(f"{json.dumps(key)}: [\n  {rows}\n ]")
+        else:
+            lines.append(f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}")
+    return "{\n " + ",\n ".join(lines) + "\n}\n"
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -45,15 +57,14 @@ def write_report(report: Report, path: Path) -> None:
     content = {
         "format": "softmax-variants conformance report",
         "version": FORMAT_VERSION,
-        **_plain(asdict(report)),
         "holds": report.holds,
+        **_plain(asdict(report)),
     }
     with tempfile.NamedTemporaryFile(
         "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
     ) as file:
         try:
-            json.dump(content, file, indent=1, allow_nan=False)
-            file.write("\n")
+            file.write(_json(content))
             file.close()
             Path(file.name).chmod(0o666 & ~_umask())
             Path(file.name).replace(path)

@@ -194,6 +194,7 @@ def _environment(subject: Subject) -> dict[str, str]:
             found[package] = version(package.replace("_", "-"))
         except PackageNotFoundError:
             found[package] = str(getattr(namespace, "__version__", "unknown"))
-    if subject.library.device:
-        found["device"] = subject.library.describe_device()
+    device = subject.library.describe_device()
+    if device:
+        found["device"] = device
     return found

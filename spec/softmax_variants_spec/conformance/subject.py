@@ -17,6 +17,7 @@ from softmax_variants._catalogue import BACKEND_MODULES, FUNCTIONS
 from softmax_variants_spec.accuracy import CLASSES
 
 from .arrays import FORMATS, Library, library
+from .context import Fault
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -103,11 +104,11 @@ class Subject:
         return Claim(self.claims.get((variant.function, dtype), "bounded"))
 
     def function(self, name: str) -> Any:
-        """Return a function of the backend; raises AttributeError with a clear message."""
+        """Return a function of the backend; a missing one is a fault."""
         found = getattr(self.module, name, None)
         if found is None:
             msg = f"{self.name} has no function {name}"
-            raise AttributeError(msg)
+            raise Fault(msg)
         return found
 
     def arguments(self, block: Block, dtype: str) -> dict[str, Any]:
@@ -159,9 +160,12 @@ class Subject:
         common = {"axis": axis, "where": a["where"]}
         if variant.function == "ssmax":
             gradients = call(a["x"], a["dy"], a["s"], a["b"], n=a["n"], **common)
-            if not isinstance(gradients, tuple) or len(gradients) != 3:
-                msg = f"ssmax_vjp returned {type(gradients).__name__}; wants (dx, ds, db)"
-                raise TypeError(msg)
+            if not isinstance(gradients, tuple):
+                msg = f"ssmax_vjp returned {type(gradients).__name__}, wants (dx, ds, db)"
+                raise Fault(msg)
+            if len(gradients) != 3:
+                msg = f"ssmax_vjp returned a tuple of {len(gradients)}, wants (dx, ds, db)"
+                raise Fault(msg)
             return gradients
         if variant.form is not None:
             options = {"form": variant.form, "detach_extrema": detach_extrema}

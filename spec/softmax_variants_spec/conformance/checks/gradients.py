@@ -55,7 +55,9 @@ class _Check:
         ratio, worst, message, detail = -1.0, None, "", ""
         meets = dict.fromkeys(CLASSES, True)
         for block, reference in context.references[regime.name]:
-            results = context.gradients(block, detach_extrema=kind == "dx-detached")
+            results = context.regime_gradients(
+                regime.name, block, detach_extrema=kind == "dx-detached"
+            )
             got = results[("dx", "ds", "db").index(kind.removesuffix("-detached"))]
             judge = _judge(context, kind, block, reference, got)
             for class_name in CLASSES:

@@ -79,13 +79,16 @@ def _arranged(
 ) -> dict[str, Result]:
     """Return results of a call on rearranged arrays of the library, with the rows put back."""
     subject = context.subject
-    arguments = subject.arguments(block, context.dtype)
-    arranged = {
-        name: arrange(value) if subject.library.is_array(value) else value
-        for name, value in arguments.items()
-    }
-    y = subject.weights(context.variant, arranged, axis=axis)
-    dx = subject.vjp(context.variant, arranged, axis=axis)[0]
+
+    def arranged() -> dict[str, Any]:
+        # Anew for each call: what a call does to its inputs is for other checks to find.
+        return {
+            name: arrange(value) if subject.library.is_array(value) else value
+            for name, value in subject.arguments(block, context.dtype).items()
+        }
+
+    y = subject.weights(context.variant, arranged(), axis=axis)
+    dx = subject.vjp(context.variant, arranged(), axis=axis)[0]
     return {"weights": subject.library.values(y), "dx": subject.library.values(dx)}
 
 

@@ -1,0 +1,74 @@
+"""The README's commands are those that CI runs, its example runs, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_two_commands():
+    main_job, tests = _blocks("sh")
+    assert main_job.rstrip().endswith("softmax-variants conformance numpy")
+    assert tests.rstrip().endswith("pytest -n 2")
+    for command in (main_job, tests):
+        assert command.startswith("python3 -m venv .venv && ")
+        assert "--constraint constraints.txt" in command
+        assert command.count("\n") == 1
+
+
+def test_ci_runs_the_readme_s_test_command_first():
+    command = _blocks("sh")[1].strip()
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    lines = [line for line in script.splitlines() if line and not line.startswith("#")]
+    assert lines[:3] == [
+        "set -euo pipefail",
+        'cd "$(dirname "${BASH_SOURCE[0]}")/.."',
+        "rm -rf .venv",
+    ]
+    assert lines[3:] == [command, ".ci/extra"]
+
+
+def test_example_runs_and_says_what_it_does():
+    (code,) = _blocks("python")
+    names: dict[str, object] = {}
+    for line in code.splitlines():
+        exec(line, names)
+        if line.startswith("w = "):
+            w = np.asarray(names["w"])
+            assert w.dtype == np.float32
+            assert w.shape == (2, 4)
+            assert (w[1, 2:] == 0).all()
+    assert names["dx"].shape == (2, 4)
+    assert names["ds"].shape == names["db"].shape == ()
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+def test_links_lead_somewhere(text: str):
+    targets = re.findall(r"\]\(([^)#]+)\)", text)
+    for target in targets:
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+def test_constraints_pin_what_the_extras_name():
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    section = project.split("[project.optional-dependencies]")[1].split("[project.scripts]")[0]
+    named = set(re.findall(r'"([a-z][a-z0-9-]*)[>=]', section))
+    assert named - set(pins) == {"cupy-cuda12x", "cupy-cuda13x"}
+    assert pins["torch"] == "2.13.0"
