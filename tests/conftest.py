@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def reference_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the session's references; workers of one pytest-xdist run share it."""
+    """Return the folder of the session's references; workers of one pytest-xdist run share it."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return shared / "softmax_variants_references"

@@ -21,6 +21,7 @@ error of an exponent, and e^bound − 1 takes its place. To the whole is added
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mpmath import mp
@@ -160,14 +161,19 @@ def _at_present(
         return result
     evaluation = evaluate(row, _PRECISION)
     with mp.workprec(53):
-        errors = _relative_errors(row, evaluation, fmt)
+        errors = _relative_errors(row, fmt)
         for index, number in zip(row.present, numbers(evaluation, errors), strict=True):
             result[index] = number
     return result
 
 
-def _relative_errors(row: Row, evaluation: Evaluation, fmt: Format) -> list[Real]:
-    """Return the relative part of the bound of each present entry, as mpf: none overflows."""
+@lru_cache(maxsize=4)
+def _relative_errors(row: Row, fmt: Format) -> list[Real]:
+    """Return the relative part of the bound of each present entry, as mpf: none overflows.
+
+    Kept for the rows that were asked for last: callers want several of the bounds of one.
+    """
+    evaluation = evaluate(row, _PRECISION)
     u, n = fmt.unit_roundoff, len(evaluation.x)
     gamma = _GATE_OPERATIONS[row.form] if row.function == "sa_softmax" else 0
     kappa, size = 1, mp.one

@@ -28,9 +28,7 @@ __all__ = [
 
 
 @np.errstate(all="ignore")
-def sa_softmax(
-    x: Any, *, form: str, detach_extrema: bool, axis: int, where: Any, out: Any
-) -> Any:
+def sa_softmax(x: Any, *, form: str, detach_extrema: bool, axis: int, where: Any, out: Any) -> Any:
     y = backend.sa_softmax(
         x, form=form, detach_extrema=detach_extrema, axis=axis, where=where, out=None
     )

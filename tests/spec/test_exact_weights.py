@@ -215,6 +215,19 @@ def test_entries_that_dominate_their_row(form: str, fmt: Format) -> None:
     check(row, fmt)
 
 
+@every_format
+def test_entries_that_share_the_domination_of_their_row(fmt: Format) -> None:
+    # 1/(2 + e^-4000): below 1/2 by less than 4096 bits show.
+    low = -4000.0 if fmt.representable(-4000.0) else -4096.0
+    half, same, zero = weights(Row("softmax", (0.0, 0.0, low)), fmt)
+    assert half == same
+    assert half.rounded == 0.5
+    assert half.residual == -math.ulp(0.0)
+    assert half.ulp_exponent == -fmt.precision - 1
+    assert not half.exact
+    assert zero.rounded == 0.0
+
+
 def test_a_midpoint_times_almost_one_rounds_down() -> None:
     # x − m = 2051 is the middle of 2050 and 2052, numbers of binary16, and p is 1 − e^-2051. A tie
     # would go to 2052, which is even.
@@ -231,11 +244,43 @@ def test_equal_logits_are_exact() -> None:
     assert third.residual == float((Fraction(1, 3) - Fraction(third.rounded)) * 2**12)
     quarter = weights(Row("ssmax", (5.0,) * 4), fmt)[0]
     assert quarter.exact
+    assert not quarter.midpoint
     assert quarter.rounded == 0.25
     # 1/4097, and 4097 x/4097 in plain.
     plain = weights(Row("sa_softmax", (1.0,) * 4097, form="plain"), fmt)[0]
     assert plain.rounded == fmt.round(Fraction(1, 4097))
     assert not plain.exact
+
+
+def test_equal_weights_of_different_logits_are_exact() -> None:
+    row = Row("ssmax", (5.0, -1.0, 0.0), s=0.0)
+    assert evaluate(row, 192).p == [Fraction(1, 3)] * 3
+    for weight in weights(row, FORMATS["float32"]):
+        assert weight.rounded == FORMATS["float32"].round(Fraction(1, 3))
+
+
+@every_variant
+def test_errors_stay_within_the_bound_derived_for_them(function: str, form: str) -> None:
+    # At a working precision so low that errors show: of a few, and of thousands of units.
+    rng = random.Random(f"errors {function} {form}")
+    largest = 0.0
+    for _ in range(40):
+        spread = rng.choice([1.0, 30.0, 3000.0])
+        x = [rng.gauss(0, spread) for _ in range(rng.randint(2, 6))]
+        row = row_of(function, form, x, rng)
+        rough, fine = evaluate(row, 80), evaluate(row, 1000)
+        if fine.uniform:
+            continue
+        with mp.workprec(1000):
+            for i, (a, b) in enumerate(zip(rough.y, fine.y, strict=True)):
+                if b == 0:
+                    assert a == 0
+                    continue
+                bits = rough.accurate_bits(i)
+                assert abs(a - b) <= abs(b) * mp.ldexp(1, -bits)
+                largest = max(largest, float(mp.ldexp(abs(a - b) / abs(b), bits)))
+    # The bound is one that errors come near to, within a factor of a few hundred.
+    assert largest > 2.0**-9
 
 
 def test_the_midpoint_of_binary16() -> None:
@@ -293,6 +338,9 @@ def test_weights_beyond_the_range() -> None:
         assert weight.rounded == math.inf
         assert abs(weight.residual) <= math.ulp(0.0)
         assert not weight.exact
+        # Far beyond, and not on the grid of the last binade: nothing is left of a residual.
+        row = Row("sa_softmax", (fmt.max, -fmt.max / 4), form="shifted")
+        assert (weights(row, fmt)[0].rounded, weights(row, fmt)[0].residual) == (math.inf, 0.0)
         # Gates just below, at and above the middle of the largest number and 2^(emax + 1). The
         # weight at the middle is a little less than it.
         ulp = 2.0 ** fmt.ulp_exponent(fmt.max)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,13 +59,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _unwritable(path: Path) -> str:
     """Return why a report cannot be written, or ""; asked before the run, not after."""
-    if path.is_dir():
-        return f"--report {path}: is a directory, wants a file"
-    if not path.parent.is_dir():
-        return f"--report {path}: there is no directory {path.parent}"
-    if not os.access(path.parent, os.W_OK):
-        return f"--report {path}: the directory {path.parent} is not writable"
-    return ""
+    try:
+        if path.is_dir():
+            return f"--report {path}: is a directory, wants a file"
+        if not path.parent.is_dir():
+            return f"--report {path}: there is no directory {path.parent}"
+        # Only trying tells: whether names are too long, file systems read-only, for root as well.
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            return ""
+    except OSError as error:
+        return f"--report {path}: {error.strerror or error}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -85,7 +85,7 @@ def _in_ulps(values: Floats, exponent: npt.NDArray[np.int32], fmt: Format) -> Fl
 
 def _flushed(got: Floats, exact: Floats, fmt: Format) -> Bools:
     """Return where a flush explains the result: the value is subnormal, and an end of those came."""
-    ends = (got == 0) | (np.abs(got) == fmt.min_normal)
+    ends: Bools = (got == 0) | (np.abs(got) == fmt.min_normal)
     return ends & (np.abs(exact) < fmt.min_normal)
 
 
@@ -103,10 +103,12 @@ def weight_errors(
     ulps = np.where(np.isnan(ulps), np.inf, ulps)
     correct = y == reference.rounded
     faithful = correct.copy()
-    for index in np.argwhere(~correct & ~reference.exact & np.isfinite(y)):
+    for index in np.argwhere(~correct & ~reference.exact & ~np.isnan(y)):
         at = tuple(index)
         rounded, residual = float(reference.rounded[at]), float(reference.residual[at])
-        neighbour = fmt.next_up(rounded) if residual > 0 else fmt.next_down(rounded)
+        # From -2**(emax + 1) on the residual is 0, and the other neighbour lies above.
+        above = residual > 0 or rounded == -np.inf
+        neighbour = fmt.next_up(rounded) if above else fmt.next_down(rounded)
         faithful[at] = y[at] == neighbour
     # Zeros are exact in every class: absent entries, and gates that are 0.
     zero = ~(reference.exact & (reference.rounded == 0)) | (y == 0)
@@ -140,7 +142,8 @@ def gradient_ratios(
 ) -> Floats:
     """Return each error over what the class allows; at absent entries 0 or, if not 0, infinity."""
     worst_bound = weights.bound.max(axis=1, keepdims=True, initial=0.0)
-    k, coefficient, tail = gradient_coefficients(class_name, worst_bound, fmt.unit_roundoff)
+    with np.errstate(all="ignore"):
+        k, coefficient, tail = gradient_coefficients(class_name, worst_bound, fmt.unit_roundoff)
     # The smallest positive number, at which a weight underflows, is a normal one where it flushes.
     smallest = fmt.min_normal / fmt.min_subnormal if flushes else 1.0
     limit = 2.0 ** fmt.emax * 2.0 if fmt.name != "float64" else np.inf

@@ -8,8 +8,6 @@ import math
 import os
 import sys
 import tempfile
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -237,6 +235,9 @@ class References:
         }
         path = _cache_file(variant, fmt, smoke=smoke)
         stored = _load(path)
+        names = [f"{name}/{i}" for name, blocks in self.blocks.items() for i in range(len(blocks))]
+        if stored is not None and any(f"{name}/weights/rounded" not in stored for name in names):
+            stored = None
         self._references: dict[str, list[BlockReference]] = {}
         for name, blocks in self.blocks.items():
             if stored is None:
@@ -314,14 +315,15 @@ def _cache_file(variant: Variant, fmt: Format, *, smoke: bool) -> Path:
 def _load(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     """Return what is stored, or None where nothing whole is: it is then computed again."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: a file that is no whole archive would be left open by NumPy.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             index, data = json.loads(str(stored["index"])), stored["data"]
             arrays, start = {}, 0
             for name, dtype, shape in index:
                 stop = start + math.prod(shape)
                 arrays[name] = data[start:stop].reshape(shape).astype(dtype)
                 start = stop
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except Exception:  # noqa: BLE001  (whatever a missing or damaged file makes of reading it)
         return None
     return arrays if start == data.size else None
 
@@ -341,7 +343,12 @@ def _store(path: Path, references: dict[str, list[BlockReference]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            np.savez_compressed(file, index=json.dumps(index), data=data)
-        Path(file.name).replace(path)
+            try:
+                np.savez_compressed(file, index=json.dumps(index), data=data)
+                file.close()
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
     except OSError:
         return

@@ -55,6 +55,7 @@ class Summary:
     """Largest error in the regimes reported apart."""
     correct_share: float | None
     """Share of correctly rounded entries, over entries whose exact value is not representable."""
+    correct: int
     inexact: int
     failed: int
     total: int
@@ -176,6 +177,7 @@ def _summary(context: Context, variant: Variant, outcomes: list[Outcome]) -> Sum
         gradient_ratio=max((m.max_ratio for m in gradients), default=None),
         apart_error=max(apart, default=None),
         correct_share=correct / inexact if inexact else None,
+        correct=correct,
         inexact=inexact,
         failed=sum(not o.holds for o in outcomes),
         total=len(outcomes),

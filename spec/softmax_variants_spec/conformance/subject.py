@@ -66,19 +66,19 @@ class Subject:
         if not isinstance(claims, Mapping):
             msg = f"{name}: CLAIMS is {claims!r}; it is a dict of (function, dtype) to a claim"
             raise SubjectError(msg)
+        self._check_claims(claims)
         self.claims: dict[tuple[str, str], str | float] = dict(claims)
         self.flushes_subnormals = bool(getattr(module, "FLUSHES_SUBNORMALS", False))
         self.ordered_sums = bool(getattr(module, "ORDERED_SUMS", True))
-        self._check_claims()
         if not self.formats():
             claimed = ", ".join(dict.fromkeys(dtype for _, dtype in self.claims)) or "any format"
             has = ", ".join(lib.formats()) or "none"
             msg = f"{name}: nothing to judge, it claims {claimed} and {lib.name} has {has}"
             raise SubjectError(msg)
 
-    def _check_claims(self) -> None:
+    def _check_claims(self, claims: Mapping[Any, Any]) -> None:
         names = [function.name for function in FUNCTIONS]
-        for key, claim in self.claims.items():
+        for key, claim in claims.items():
             known = isinstance(key, tuple) and len(key) == 2
             if not known or key[0] not in names or key[1] not in FORMATS:
                 msg = (
@@ -214,5 +214,6 @@ def _module(name: str) -> ModuleType:
             msg = f"the backend {name!r} needs {missing}, which is not installed"
         raise SubjectError(msg) from error
     except Exception as error:
-        msg = f"importing {path} failed: {type(error).__name__}: {error}"
+        text = (str(error).strip().splitlines() or [""])[0]
+        msg = f"importing {path} failed: {type(error).__name__}: {text}"
         raise SubjectError(msg) from error

@@ -47,7 +47,8 @@ class _Leak:
         dy = np.where(block.where, block.dy, filled)
         other = replace(block, x=x, dy=dy)
         if self.vjp:
-            pair = context.gradients(block), context.gradients(other)
+            before = context.regime_gradients("absent", block, detach_extrema=False)
+            pair = before, context.gradients(other)
             names = ("dx", "ds", "db")
         else:
             pair = [context.weights(block)], [context.weights(other)]
@@ -69,7 +70,7 @@ def _zero(context: Context) -> None:
     assert block.where is not None  # noqa: S101  (the sample is masked)
     for name, result in (
         ("weights", context.weights(block)),
-        ("dx", context.gradients(block)[0]),
+        ("dx", context.regime_gradients("absent", block, detach_extrema=False)[0]),
     ):
         if (result[~block.where] != 0).any():
             row = int(np.argwhere((result != 0) & ~block.where)[0][0])

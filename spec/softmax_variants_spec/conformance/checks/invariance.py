@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["entries"]
 
-_SHAPE = (3, 19)
 _SHIFT = 1024.0
+
+
+def _rows(context: Context) -> Block:
+    return sample(context, (2, 13) if context.smoke else (4, 23))
 
 
 def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
@@ -79,14 +82,14 @@ def _judge(context: Context, block: Block, what: str) -> None:
 
 
 def _permutation(context: Context) -> None:
-    block = sample(context, _SHAPE)
-    order = np.random.default_rng(7).permutation(_SHAPE[1])
+    block = _rows(context)
+    order = np.random.default_rng(7).permutation(block.x.shape[1])
     permuted = replace(block, x=block.x[:, order], dy=block.dy[:, order])
     _judge(context, permuted, "permuted rows")
 
 
 def _padding(context: Context) -> None:
-    block = sample(context, _SHAPE)
+    block = _rows(context)
     for count in (9,) if context.smoke else (1, 9):
         width = ((0, 0), (0, count))
         x = np.pad(block.x, width, constant_values=-np.inf)
@@ -96,12 +99,12 @@ def _padding(context: Context) -> None:
 
 def _shift(context: Context) -> None:
     """Shift logits so far that their own exponentials overflow, or underflow, in every format."""
-    block = sample(context, _SHAPE)
+    block = _rows(context)
     # On the grid of the numbers about the shift, so that the shift is exact and the exact weights
     # stay the same.
     grid = 2.0 ** (context.fmt.ulp_exponent(_SHIFT))
     x = np.round(block.x / grid) * grid
-    for shift in (_SHIFT, -_SHIFT):
+    for shift in (_SHIFT,) if context.smoke else (_SHIFT, -_SHIFT):
         _judge(context, replace(block, x=x + shift), f"logits shifted by {shift:g}")
 
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["entries"]
 
-_LENGTHS = (37, 300)
+
+def _lengths(context: Context) -> tuple[int, ...]:
+    return (37,) if context.smoke else (37, 300)
+
 
 
 def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
@@ -59,13 +62,13 @@ def _compare(wanted: dict[str, Result], got: dict[str, Result], what: str) -> No
 
 
 def _run(context: Context) -> None:
-    for length in _LENGTHS:
+    for length in _lengths(context):
         block = sample(context, (6, length))
         _compare(_results(context, block), _results(context, block), "on a second run")
 
 
 def _batch(context: Context) -> None:
-    for length in _LENGTHS:
+    for length in _lengths(context):
         block = sample(context, (7, length))
         wanted = _results(context, block)
         for rows in (slice(0, 1), slice(3, 4), slice(2, 7), slice(None, None, -1)):
@@ -93,7 +96,7 @@ def _arranged(
 
 
 def _layout(context: Context) -> None:
-    for length in _LENGTHS:
+    for length in _lengths(context):
         block = sample(context, (5, length))
         wanted = _results(context, block)
         turned = _turned(block)
@@ -116,7 +119,7 @@ def _turned(block: Block) -> Block:
 
 
 def _axis(context: Context) -> None:
-    for length in _LENGTHS:
+    for length in _lengths(context):
         block = sample(context, (6, length))
         wanted = _results(context, block)
         turned = _turned(block)
