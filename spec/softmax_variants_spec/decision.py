@@ -165,7 +165,8 @@ def decide_special(value: Any, fmt: Format) -> ExactWeight:
 def _fraction(value: Any) -> Fraction:
     """Return an mpf as a Fraction, exactly."""
     sign, man, exp, _ = value._mpf_
-    return (-1 if sign else 1) * Fraction(int(man)) * Fraction(2) ** exp
+    magnitude: Fraction = Fraction(int(man)) * Fraction(2) ** exp
+    return -magnitude if sign else magnitude
 
 
 def _residual(weight: Fraction, rounded: float, place: Fraction, fmt: Format) -> Fraction:

@@ -67,7 +67,7 @@ class Evaluation:
         # Together ε(8|z_i| + 9n + 11), and 16(|z_i| + n + 1) leaves room for second order terms.
         # |z_i| ≤ −ln p_i < −log2 p_i ≤ −(exponent of p_i), one more for p_i being approximate.
         _, _, exp, bits = self.p[i]._mpf_
-        z = max(0, 2 - exp - bits)
+        z = max(0, 2 - int(exp) - int(bits))
         return self.precision - (16 * (z + len(self.p) + 1)).bit_length()
 
 

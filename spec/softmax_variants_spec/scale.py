@@ -17,8 +17,9 @@ With the letters of the variants' files, S_dy = Σ |dy_j y_j| and S_dp = Σ |dy_
 
 The terms in brackets belong to SA-Softmax; those of the extrema are absent where nothing is
 differentiated through an extremum, and for ``shifted``, whose D does not move, the minimizers'
-is S_dp / k_min. Where c cancels beyond what the classes cover, |s| |ln n| + |b| > 2^20 |c|, this sum
-stands for \|c\| (see `size_of_factor`). For the parameters of SSMax, with v the logit of the largest weight,
+is S_dp / k_min. Where c cancels beyond what the classes cover, \|s\| \|ln n\| + \|b\| > 2^20 \|c\|,
+this sum stands for \|c\| (see `size_of_factor`). For the parameters of SSMax, with v the logit of
+the largest weight,
 
 .. math:: \text{scale}_b = \sum_i |dy_i| p_i \big(|x_i - v| + \textstyle\sum_j p_j |x_j - v|\big),
     \qquad \text{scale}_s = |\ln n|\,\text{scale}_b.
@@ -42,10 +43,10 @@ _COVERED = 2**20
 
 
 def size_of_factor(row: Row, c: Real) -> Real:
-    """Return what stands for the magnitude of c: \\|c\\|, or \\|s ln n\\| + \\|b\\| where c cancels.
+    """Return what stands for the magnitude of c: itself, or that of its terms where c cancels.
 
-    A backend's c = s ln n + b has an error proportional to the sum, so where c cancels beyond
-    2^20 its gradient, c times a sum, can be held to no multiple of c.
+    A backend's c = s ln n + b has an error proportional to the size of its terms, so where c is
+    less than 2^-20 of that, the gradient, c times a sum, can be held to no multiple of c.
 
     Parameters
     ----------

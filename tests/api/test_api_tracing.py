@@ -73,7 +73,6 @@ def test_dispatch_finds_the_backend_while_tracing(
     backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import softmax_variants_backends
-
     from softmax_variants import _dispatch
 
     monkeypatch.setattr(_dispatch, "_loaded", {})

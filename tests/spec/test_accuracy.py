@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from mpmath import mp, mpf
+
 from softmax_variants_spec.accuracy import (
     CLASSES,
     gradient_coefficients,

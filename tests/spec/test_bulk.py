@@ -7,6 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 from flint import arb, ctx
+
 from softmax_variants_spec import bulk, exact
 from softmax_variants_spec.bulk._rows import evaluate
 from softmax_variants_spec.bulk._scale import scale_words

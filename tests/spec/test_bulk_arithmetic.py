@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from flint import arb, ctx
+
 from softmax_variants_spec.bulk import _twofold as twofold
 from softmax_variants_spec.bulk._exponential import LOWEST, exponential
 from softmax_variants_spec.bulk._rounding import decide

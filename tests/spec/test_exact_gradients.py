@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from mpmath import mp, mpf
+
 from softmax_variants_spec.exact import (
     ExactGradient,
     Row,

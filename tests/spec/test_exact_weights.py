@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import flint
 import pytest
 from mpmath import mp
+
 from softmax_variants_spec import exact
 from softmax_variants_spec.evaluation import evaluate
 from softmax_variants_spec.exact import Row, weights

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
+
 from softmax_variants_spec.formats import FORMATS, Format
 
 DTYPES = {

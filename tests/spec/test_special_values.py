@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+
 from softmax_variants_spec.formats import FORMATS, Format
 from softmax_variants_spec.special_values import SPECIAL_VALUES, Case, SpecialValue, reference
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sympy
 from mpmath import mp, mpf
+
 from softmax_variants_spec.variants import sa_softmax, softmax, ssmax
 from softmax_variants_spec.variants.sa_softmax import FORMS
 

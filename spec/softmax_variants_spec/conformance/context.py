@@ -106,7 +106,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the suite: a permanent id and a check that returns an outcome or finds a fault."""
+    """One line of the suite: a permanent id, and a check that finds a fault or measures."""
 
     kind: str
     name: str
@@ -129,7 +129,7 @@ class Entry:
             return self.check(context) or Outcome(name, "passed")
         except Fault as fault:
             return Outcome(name, "failed", fault.message, fault.detail)
-        except Exception as error:  # noqa: BLE001  (whatever a backend raises is reported)
+        except Exception as error:
             first = str(error).strip().splitlines()
             text = first[0] if first else ""
             return Outcome(name, "error", f"raised {type(error).__name__}: {text}")
@@ -137,5 +137,5 @@ class Entry:
 
 def present_of(block: Block) -> npt.NDArray[np.bool_]:
     """Return the present entries of a block."""
-    present = block.x != -np.inf
+    present: npt.NDArray[np.bool_] = block.x != -np.inf
     return present if block.where is None else present & block.where

@@ -84,7 +84,7 @@ def _in_ulps(values: Floats, exponent: npt.NDArray[np.int32], fmt: Format) -> Fl
 
 
 def _flushed(got: Floats, exact: Floats, fmt: Format) -> Bools:
-    """Return where a flush explains the result: the value is subnormal, and an end of those came."""
+    """Return where a flush explains the result: a subnormal value that came out as an end."""
     ends: Bools = (got == 0) | (np.abs(got) == fmt.min_normal)
     return ends & (np.abs(exact) < fmt.min_normal)
 
@@ -115,7 +115,8 @@ def weight_errors(
     if flushes:
         with np.errstate(all="ignore"):
             flushed = _flushed(y, magnitude * np.ldexp(1.0, exponent), fmt)
-        ulps, correct, faithful = np.where(flushed, 0.0, ulps), correct | flushed, faithful | flushed
+        ulps = np.where(flushed, 0.0, ulps)
+        correct, faithful = correct | flushed, faithful | flushed
     return WeightErrors(
         ulps=ulps,
         meets={
@@ -146,7 +147,7 @@ def gradient_ratios(
         k, coefficient, tail = gradient_coefficients(class_name, worst_bound, fmt.unit_roundoff)
     # The smallest positive number, at which a weight underflows, is a normal one where it flushes.
     smallest = fmt.min_normal / fmt.min_subnormal if flushes else 1.0
-    limit = 2.0 ** fmt.emax * 2.0 if fmt.name != "float64" else np.inf
+    limit = 2.0**fmt.emax * 2.0 if fmt.name != "float64" else np.inf
     with np.errstate(all="ignore"):
         got, high = np.clip(dx, -limit, limit), np.clip(reference.high, -limit, limit)
         error = np.abs((got - high) - np.where(high == reference.high, reference.low, 0.0))
@@ -185,7 +186,7 @@ def parameter_ratios(
     scale = getattr(reference, f"{name}_scale")
     k, coefficient, _ = gradient_coefficients(class_name, bound, fmt.unit_roundoff)
     ulp = np.reshape([2.0 ** fmt.ulp_exponent(float(v)) for v in np.ravel(high)], high.shape)
-    limit = 2.0 ** fmt.emax * 2.0 if fmt.name != "float64" else np.inf
+    limit = 2.0**fmt.emax * 2.0 if fmt.name != "float64" else np.inf
     with np.errstate(all="ignore"):
         clipped = np.clip(high, -limit, limit)
         error = np.abs((np.clip(got, -limit, limit) - clipped) - low * (clipped == high))

@@ -75,7 +75,7 @@ LOW_SHIFT = 64
 
 @dataclass(frozen=True)
 class ParameterReference:
-    """Exact terms of ds and db, a column a row of the block: value = ds + ds_low * 2**-LOW_SHIFT."""
+    """Exact terms of ds and db, a column a row of the block: ds + ds_low * 2**-LOW_SHIFT."""
 
     ds: Floats
     ds_low: Floats
@@ -289,7 +289,7 @@ def _source_hash() -> str:
     root = Path(softmax_variants_spec.__file__).parent
     here = Path(__file__).parent
     files = [p for p in sorted(root.rglob("*.py")) if here not in p.parents]
-    files += sorted(here.glob("regimes*.py")) + [here / "blocks.py", Path(__file__)]
+    files += [*sorted(here.glob("regimes*.py")), here / "blocks.py", Path(__file__)]
     digest = hashlib.sha256(mpmath.__version__.encode())
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -323,7 +323,7 @@ def _load(path: Path) -> dict[str, npt.NDArray[Any]] | None:
                 stop = start + math.prod(shape)
                 arrays[name] = data[start:stop].reshape(shape).astype(dtype)
                 start = stop
-    except Exception:  # noqa: BLE001  (whatever a missing or damaged file makes of reading it)
+    except Exception:
         return None
     return arrays if start == data.size else None
 

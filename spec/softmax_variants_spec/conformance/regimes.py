@@ -86,11 +86,12 @@ def _range_ends(g: Generator) -> list[Block]:
 def _subnormal_logits(g: Generator) -> list[Block]:
     eta = g.fmt.min_subnormal
     counts = g.random.integers(-12, 13, (8, 15)).astype(float)
-    counts[4:] *= 1 + g.random.integers(0, 2 ** (g.fmt.precision - 1) // 16, (4, 15))
-    mixed = np.concatenate([counts[:4] * eta, [[1.0], [-1.0], [0.0], [8.0]]], axis=1)
+    counts[:4] *= 1 + g.random.integers(0, 2 ** (g.fmt.precision - 1) // 16, (4, 15))
+    mixed = np.concatenate([counts[4:] * eta, [[1.0], [-1.0], [0.0], [8.0]]], axis=1)
     blocks = [g.block(counts * eta), g.block(mixed), g.block([[eta, eta], [3 * eta, -eta]])]
     if g.function == "ssmax" and g.fmt.name != "float64":  # its scale would be beyond binary64
-        blocks.append(g.block(counts * eta, s=0.01 * g.reach / eta))
+        small = np.round(counts[:4] / np.abs(counts[:4]).max() * 40.0)
+        blocks.insert(0, g.block(small * eta, s=0.01 * g.reach / eta))
     return blocks
 
 

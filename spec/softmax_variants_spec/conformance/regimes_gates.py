@@ -85,6 +85,11 @@ GATE_REGIMES = (
         _SA,
         near_tie=frozenset({"shifted"}),
     ),
-    Regime("small-gates", "Gates of all sizes in one row.", _small_logits, _SA,
-        near_tie=frozenset({"plain", "shifted"})),
+    Regime(
+        "small-gates",
+        "Gates of all sizes in one row.",
+        _small_logits,
+        _SA,
+        near_tie=frozenset({"plain", "shifted"}),
+    ),
 )

@@ -10,11 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from .outcome import Outcome
     from .runner import Report, Summary
 
@@ -195,9 +196,7 @@ def _print_failures(report: Report, console: Console, shown: int) -> None:
     failures = [o for o in report.outcomes if not o.holds]
     for outcome in failures[:shown]:
         console.print(f"\nFAIL {outcome.id}", style="red", markup=False, highlight=False)
-        console.print(
-            f"  {outcome.message}", markup=False, highlight=False, soft_wrap=True
-        )
+        console.print(f"  {outcome.message}", markup=False, highlight=False, soft_wrap=True)
         for line in outcome.detail.splitlines():
             console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
     for outcome in failures[shown:]:

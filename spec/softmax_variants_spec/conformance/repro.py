@@ -56,7 +56,8 @@ def call_lines(
     arguments = ["x", "dy"] if vjp else ["x"]
     options = []
     if variant.function == "ssmax":
-        s, b, n = (v[0, 0].item() if isinstance(v, np.ndarray) else v for v in (one.s, one.b, one.n))
+        given = (one.s, one.b, one.n)
+        s, b, n = (v[0, 0].item() if isinstance(v, np.ndarray) else v for v in given)
         arguments += [_number(s), _number(b)]
         options.append("n=None" if n is None else f"n={_number(n)}")
     if variant.form is not None:
@@ -93,8 +94,8 @@ def weight_lines(
     context: Context, block: Block, place: str, row: int, entry: int, got: float
 ) -> list[str]:
     """Return the call, what came out and the exact weight to 40 digits."""
-    weight = exact.weights(rows_of(block.take(slice(row, row + 1)), context.variant)[0], context.fmt)
-    value = weight[entry]
+    only = rows_of(block.take(slice(row, row + 1)), context.variant)[0]
+    value = exact.weights(only, context.fmt)[entry]
     return [
         *call_lines(context, block, place, row),
         f"result[{entry}]  # got    {float(got).hex()} = {float(got)!r}",

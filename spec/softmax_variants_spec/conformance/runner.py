@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -128,9 +129,7 @@ def run(
                 variant,
                 fmt,
                 smoke=smoke,
-                progress=lambda regime, at=f"{variant.label}/{fmt.name}": progress.step(
-                    f"exact reference of {at}/{regime}"
-                ),
+                progress=partial(_announce, progress, f"{variant.label}/{fmt.name}"),
             )
             done = []
             for entry in entries(variant, smoke=smoke):
@@ -151,10 +150,15 @@ def run(
     )
 
 
+def _announce(progress: Progress, place: str, regime: str) -> None:
+    progress.step(f"exact reference of {place}/{regime}")
+
+
 def _worse(a: str | None, b: str | None) -> str | None:
     if a is None or b is None:
         return None
-    return max(a, b, key=list(CLASSES).index)
+    order: list[str] = list(CLASSES)
+    return max(a, b, key=order.index)
 
 
 def _summary(context: Context, variant: Variant, outcomes: list[Outcome]) -> Summary:
@@ -163,8 +167,8 @@ def _summary(context: Context, variant: Variant, outcomes: list[Outcome]) -> Sum
     apart = [o.weights.max_error for o in outcomes if o.weights is not None and o.apart]
     largest = max(weights, key=lambda m: m.max_error, default=None)
     met: str | None = CLASSES[0]
-    for measure in (*weights, *gradients):
-        met = _worse(met, measure.class_met)
+    for class_met in [m.class_met for m in weights] + [m.class_met for m in gradients]:
+        met = _worse(met, class_met)
     inexact = sum(m.inexact for m in weights)
     correct = sum(m.correct for m in weights)
     return Summary(

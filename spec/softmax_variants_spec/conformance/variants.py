@@ -33,7 +33,5 @@ class Variant:
 
 
 VARIANTS = tuple(
-    Variant(function.name, form)
-    for function in FUNCTIONS
-    for form in (function.forms or (None,))
+    Variant(function.name, form) for function in FUNCTIONS for form in (function.forms or (None,))
 )

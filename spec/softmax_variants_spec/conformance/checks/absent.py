@@ -30,7 +30,9 @@ def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
     """Return an entry a content of absent entries, for weights and gradients."""
     del smoke, variant
     leaks = [Entry("absent", f"holds-{name}", _Leak(name, vjp=False)) for name in _CONTENTS]
-    leaks += [Entry("absent", f"gradient-holds-{name}", _Leak(name, vjp=True)) for name in _CONTENTS]
+    leaks += [
+        Entry("absent", f"gradient-holds-{name}", _Leak(name, vjp=True)) for name in _CONTENTS
+    ]
     return [*leaks, Entry("absent", "exactly-zero", _zero)]
 
 
@@ -42,18 +44,18 @@ class _Leak:
         block = masked_sample(context)
         value = _CONTENTS[self.content]
         filled = context.fmt.max if value is None else value
-        assert block.where is not None  # noqa: S101  (the sample is masked)
+        assert block.where is not None
         x = np.where(block.where, block.x, filled)
         dy = np.where(block.where, block.dy, filled)
         other = replace(block, x=x, dy=dy)
+        names: tuple[str, ...] = ("weights",)
         if self.vjp:
-            before = context.regime_gradients("absent", block, detach_extrema=False)
-            pair = before, context.gradients(other)
             names = ("dx", "ds", "db")
+            wanted = context.regime_gradients("absent", block, detach_extrema=False)
+            got = context.gradients(other)
         else:
-            pair = [context.weights(block)], [context.weights(other)]
-            names = ("weights",)
-        for name, before, after in zip(names, *pair, strict=False):
+            wanted, got = [context.weights(block)], [context.weights(other)]
+        for name, before, after in zip(names, wanted, got, strict=False):
             if not same(before, after):
                 rows = np.argwhere(~((before == after) | (np.isnan(before) & np.isnan(after))))
                 row = int(rows[0][0]) if rows.ndim == 2 and rows.shape[1] else 0
@@ -67,7 +69,7 @@ class _Leak:
 
 def _zero(context: Context) -> None:
     block = masked_sample(context)
-    assert block.where is not None  # noqa: S101  (the sample is masked)
+    assert block.where is not None
     for name, result in (
         ("weights", context.weights(block)),
         ("dx", context.regime_gradients("absent", block, detach_extrema=False)[0]),

@@ -67,15 +67,13 @@ class _Check:
         for number, block in enumerate(self.make(generator)):
             reference = _reference(block, context)
             y = context.weights(block)
-            errors = weight_errors(
-                y, reference, fmt, flushes=context.subject.flushes_subnormals
-            )
+            errors = weight_errors(y, reference, fmt, flushes=context.subject.flushes_subnormals)
             entries_ += y.size
             inexact += int(errors.inexact.sum())
             correct += int((errors.correct & errors.inexact).sum())
             wrong += int((~errors.allowed(allowance)).sum())
-            for name in CLASSES:
-                meets[name] &= bool(errors.meets[name].all())
+            for one in CLASSES:
+                meets[one] &= bool(errors.meets[one].all())
             row, entry = (int(i) for i in np.unravel_index(errors.ulps.argmax(), y.shape))
             if errors.ulps[row, entry] > largest:
                 largest = float(errors.ulps[row, entry])
@@ -88,7 +86,7 @@ class _Check:
                     top=float(block.x[row].max()).hex(),
                     length=block.x.shape[1],
                 )
-        met = next((name for name in CLASSES if meets[name]), None)
+        met = next((one for one in CLASSES if meets[one]), None)
         measure = WeightMeasure(largest, met, entries_, inexact, correct, worst)
         name = f"{variant.label}/{context.dtype}/bulk/{self.name}"
         if wrong and allowance.weight_class != "bounded":

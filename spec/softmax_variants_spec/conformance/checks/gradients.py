@@ -91,11 +91,11 @@ def _judge(
     fmt, flushes = context.fmt, context.subject.flushes_subnormals
     if kind in {"ds", "db"}:
         parameters = reference.parameters
-        assert parameters is not None  # noqa: S101  (references of SSMax have them)
+        assert parameters is not None
         bound = float(reference.weights.bound.max(initial=0.0))
         return lambda c: parameter_ratios(got, parameters, kind, bound, fmt, c, flushes=flushes)
     exact = reference.detached if kind == "dx-detached" else reference.gradient
-    assert exact is not None  # noqa: S101  (where extrema can be detached)
+    assert exact is not None
     present = present_of(block)
     return lambda c: gradient_ratios(
         got, exact, reference.weights, fmt, present, c, flushes=flushes
@@ -108,9 +108,7 @@ def _detail(
     place = f"{regime.name}[{block.number}]"
     if kind.startswith("dx"):
         detached = kind == "dx-detached"
-        lines = gradient_lines(
-            context, block, place, row, entry, got, detach_extrema=detached
-        )
+        lines = gradient_lines(context, block, place, row, entry, got, detach_extrema=detached)
     else:
         lines = parameter_lines(context, block, place, row, kind, got)
     return "\n".join(lines)

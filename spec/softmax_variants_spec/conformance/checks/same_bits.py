@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 from softmax_variants_spec.conformance.blocks import Block
 from softmax_variants_spec.conformance.context import Context, Entry, Fault
 
-from .samples import masked_sample, sample, same
+from .samples import masked_sample, same, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,6 @@ def _lengths(context: Context) -> tuple[int, ...]:
     return (37,) if context.smoke else (37, 300)
 
 
-
 def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
     """Return an entry an arrangement."""
     del smoke
@@ -40,9 +39,7 @@ def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
     }
     if variant.function == "ssmax":
         arrangements["parameter-sums"] = _parameter_sums
-    return [
-        Entry("same-bits", name, check, _not_promised) for name, check in arrangements.items()
-    ]
+    return [Entry("same-bits", name, check, _not_promised) for name, check in arrangements.items()]
 
 
 def _not_promised(context: Context) -> str:
@@ -129,15 +126,13 @@ def _axis(context: Context) -> None:
 
 def _mask(context: Context) -> None:
     block = masked_sample(context)
-    assert block.where is not None  # noqa: S101  (the sample is masked)
+    assert block.where is not None
     hidden = np.where(block.where, block.x, -np.inf)
     by_infinity = Block(hidden, block.dy, s=block.s, b=block.b)
     wanted = _results(context, block)
     _compare(wanted, _results(context, by_infinity), "with -inf in place of where=False")
     whole = Block(block.x, block.dy, s=block.s, b=block.b)
-    all_true = Block(
-        block.x, block.dy, where=np.ones_like(block.where), s=block.s, b=block.b
-    )
+    all_true = Block(block.x, block.dy, where=np.ones_like(block.where), s=block.s, b=block.b)
     _compare(_results(context, whole), _results(context, all_true), "with where all True")
 
 

@@ -12,7 +12,7 @@ from softmax_variants_spec.conformance.blocks import Block, Generator
 if TYPE_CHECKING:
     from softmax_variants_spec.conformance.context import Context
 
-__all__ = ["masked_sample", "sample", "same"]
+__all__ = ["masked_sample", "same", "sample"]
 
 
 def sample(context: Context, shape: tuple[int, int] = (6, 37)) -> Block:

@@ -51,7 +51,7 @@ def _block(case: Case) -> Block:
         usable = value is None or math.isfinite(value)
         return value if usable else np.asarray([[value]], dtype=np.float64)
 
-    n = case.n
+    n: Any = case.n
     if n is not None and (not math.isfinite(n) or n <= 0):
         n = np.asarray([[n]], dtype=np.int64 if isinstance(n, int) else np.float64)
     return Block(
@@ -77,8 +77,6 @@ def _lines(case: Case, context: Context) -> list[str]:
     vjp = case.expect != "weights"
     block = _block(case)
     if len(case.x) <= 40:
-        return call_lines(
-            context, block, "", 0, vjp=vjp, detach_extrema=case.detach_extrema
-        )
+        return call_lines(context, block, "", 0, vjp=vjp, detach_extrema=case.detach_extrema)
     shown = {f.name: getattr(case, f.name) for f in fields(case) if f.name != "x"}
     return [f"# a row of {len(case.x)} logits that starts {case.x[:4]}; {shown}"]

@@ -134,7 +134,5 @@ def _fault(
         f"{regime.sentence} {text}, wants {allowance.text}; "
         f"{count} of {y.size} entries, largest at {place}"
     )
-    lines = weight_lines(
-        context, block, f"{regime.name}[{block.number}]", row, entry, got
-    )
+    lines = weight_lines(context, block, f"{regime.name}[{block.number}]", row, entry, got)
     return Fault(message, "\n".join(lines))
