@@ -9,10 +9,10 @@ import array_api_strict
 import numpy as np
 import pytest
 import torch
+
 from backend_support.judging import worst_ratios
 from backend_support.rows import random_case, random_numbers
 from backend_support.variants import VARIANTS, Variant
-
 from softmax_variants_backends import array_api, numpy
 from softmax_variants_backends import torch as torch_backend
 from softmax_variants_spec.exact import Row

@@ -9,10 +9,10 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 import pytest
+
 from backend_support.judging import weight_error
 from backend_support.namespaces import WithoutFloat64
 from backend_support.variants import Variant
-
 from softmax_variants_backends import array_api, numpy
 from softmax_variants_backends.array_api import _functions, _parameters
 from softmax_variants_backends.array_api._working import working_for

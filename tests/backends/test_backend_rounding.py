@@ -11,8 +11,8 @@ import array_api_compat.torch
 import numpy as np
 import pytest
 import torch
-from backend_support.namespaces import WithoutFloat64
 
+from backend_support.namespaces import WithoutFloat64
 from softmax_variants_backends.array_api._rounding import round_scaled, round_to
 from softmax_variants_backends.array_api._working import working_for
 from softmax_variants_spec.formats import FORMATS, Format
@@ -171,6 +171,16 @@ def test_subnormal_results_are_rounded_once(kind: str) -> None:
     np.testing.assert_array_equal(got[0], [fmt.round(v) for v in exact])
     # Multiplied straight away, many would come out wrong.
     assert (value * root * last != got[0]).sum() > 100
+
+
+@pytest.mark.parametrize("kind", [SINGLE, NARROW])
+def test_results_beyond_the_range_keep_their_sign(kind: str) -> None:
+    own = working("numpy", kind)
+    power = np.asarray([2.0 ** (own.emax // 2 + 1)], own.dtype)
+    for sign in (1.0, -1.0):
+        for rest in (-(2.0**-60), 0.0, 2.0**-60):
+            pair = np.asarray([sign * 1.5], own.dtype), np.asarray([rest], own.dtype)
+            assert round_scaled(own, pair, (power, power))[0].tolist() == [sign * np.inf]
 
 
 def test_scaling_of_one_word() -> None:

@@ -10,11 +10,11 @@ import array_api_strict
 import numpy as np
 import pytest
 import torch
+
 from backend_support.judging import all_faithful, promised, worst_ratios
 from backend_support.namespaces import WithoutFloat64
 from backend_support.rows import random_case
 from backend_support.variants import VARIANTS, Variant
-
 from softmax_variants_backends.array_api import _functions
 from softmax_variants_backends.array_api._working import has_float64, working_for
 from softmax_variants_spec.exact import Row
@@ -98,6 +98,37 @@ def test_classes_are_met(
         if accuracy == "faithful":
             assert all_faithful(values["y"], row, fmt), case
         assert all(ratio <= 1 for ratio in ratios.values()), (ratios, case)
+
+
+KNOWN = {
+    # The remainder of a division of subnormal gates was itself below the range.
+    "subnormal gate": ((9.0183089674397e-14, 2.802596928649634e-45), (10.4, 2.1), {}),
+    # 31 halvings were a shift into the sign of a 32-bit integer.
+    "31 halvings of D": ((0.0, 2.0**-31), (0.0, 1.0), {"s": -4.9e8}),
+    "huge gate, tiny dy": ((1.0, 3.4e38, -1e-45), (9e-30, 9e-30, -7e-31), {}),
+    "huge and single": ((-3.4e38,), (-0.88,), {}),
+    "subnormal D": ((-7.5897253e-39, -7.5897267e-39, -7.5897183e-39), (2.5e11, 1e20, -3.8e28), {}),
+    "c is 0, tiny logits": ((1e-20, -2e-20, 3e-20), (1.0, 2.0, -1.0), {"s": 0.0}),
+    "dy subnormal, c large": ((1e-30, -1e-30), (1e-44, -3e-45), {"s": 3e29}),
+}
+
+
+@pytest.mark.parametrize("name", list(KNOWN))
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_rows_that_once_failed_in_binary32(variant: Variant, name: str) -> None:
+    fmt = FORMATS["float32"]
+    numbers, cotangents, options = KNOWN[name]
+    x, dy = np.asarray(numbers, np.float32), np.asarray(cotangents, np.float32)
+    options = {"s": 1.0, "b": 0.0, "n": None, **options}
+    form = {"form": variant.form, "detach_extrema": variant.detach_extrema}
+    row = Row(variant.function, tuple(x.tolist()), **options, **form)
+    y = variant.weights(_functions, x, **options, xp=NUMPY)
+    dx, *sums = variant.gradients(_functions, x, dy, **options, xp=NUMPY)
+    values = {"y": y.tolist(), "dx": dx.tolist()}
+    values |= {k: [float(v)] for k, v in zip(("ds", "db"), sums, strict=False)}
+    ratios = worst_ratios(values, row, tuple(dy.tolist()), fmt, "tight")
+    assert ratios.pop("y") <= 0.5 + 2.0**-12
+    assert all(ratio <= 1 for ratio in ratios.values()), ratios
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)

@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from softmax_variants_spec.evaluation import evaluate
 from softmax_variants_spec.exact import Row, gradient, weights
 from softmax_variants_spec.formats import FORMATS

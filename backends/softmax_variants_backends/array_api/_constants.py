@@ -80,7 +80,7 @@ def _build(precision: int) -> Constants:
     second = _truncate(LN2 - first, bits)
     # Terms are cut where |r|**j / j! (|r| <= 0.3466 < 2**-1.52) is below 2**-105 (binary64) or
     # 2**-47 (binary32), and go to one word where that times 2**-precision is below 2**-80, 2**-44.
-    exp_pairs, exp_terms = (8, 23) if wide else (6, 13)
+    exp_pairs, exp_terms = (8, 23) if wide else (7, 13)
     # The same for w**j / (2j + 1) with w = ((m - 1)/(m + 1))**2 <= 0.02944 < 2**-5.08.
     log_pairs, log_terms = (5, 21) if wide else (4, 10)
     factorials = [Fraction(1, math.factorial(j)) for j in range(exp_terms)]

@@ -18,10 +18,10 @@ __all__ = ["binary_exponent", "exponential", "logarithm", "power_of_half", "time
 
 
 def power_of_half(xp: Any, exponent: Array, dtype: Any) -> Array:
-    """Return 2**-exponent, exact, for an array of integers from 0 on; 0 where that underflows.
+    """Return 2**-exponent, exact, for integers from 0 to 991, or 2015 if they have 64 bits.
 
     The standard has no ldexp, and ``pow`` need not be exact; shifts, reciprocals and squares of
-    powers of two are. Integers may have 32 bits, in which 1 << 31 is negative.
+    powers of two are. Far beyond the range it is 0. In 32 bits, 1 << 31 would be negative.
     """
     fine = 1.0 / xp.astype(1 << (exponent & 15), dtype)
     fine = xp.where((exponent & 16) == 16, fine * 2.0**-16, fine)
@@ -63,8 +63,9 @@ def binary_exponent(xp: Any, a: Array, k: Constants, int_dtype: Any) -> Array:
 def exponential(xp: Any, z: Number, k: Constants, int_dtype: Any) -> tuple[Number, Array]:
     """Return (e, h) with exp(z) = e * 2**-h, 0.7 < e < 1.42, for -max_halvings*ln2 <= z <= 0.
 
-    Error: exact up to a relative 2**-80 (two words of binary64), 2**-44 (two words of binary32)
-    or 2**-51 (one word of binary64).
+    Error: exact up to a relative 2**-80 (two words of binary64), 2**-41 (two words of binary32;
+    2**-39 where z < -128) or 2**-51 (one word of binary64). In binary32 it is 2**-46 near 0; two
+    roundings of the reduced argument's low word, which is as coarse as that of z, make the rest.
     """
     nearest = xp.round(z[0] * k.inverse_ln2)
     first, second, third = k.ln2_parts
@@ -90,9 +91,7 @@ def exponential(xp: Any, z: Number, k: Constants, int_dtype: Any) -> tuple[Numbe
     for high_coefficient, low_coefficient in reversed(k.exp_pairs):
         # Horner's step; |value * r| is below half of the coefficient, so the fast sum is exact.
         # The first value has one word.
-        p, error = w.product_of_halves(
-            value_high, w.split(value_high, k.splitter), r[0], r_halves
-        )
+        p, error = w.product_of_halves(value_high, w.split(value_high, k.splitter), r[0], r_halves)
         error = error + value_high * r[1]
         if value_low is not None:
             error = error + value_low * r[0]
@@ -105,9 +104,9 @@ def exponential(xp: Any, z: Number, k: Constants, int_dtype: Any) -> tuple[Numbe
 def logarithm(xp: Any, n: Number, k: Constants, exponent: int = 0) -> Number:
     """Return ln(n * 2**exponent) in two words, for n positive and finite in two words.
 
-    n * 2**exponent = 2**q * m with m in [0.70, 1.42), ln n = q ln 2 + 2 artanh((m - 1)/(m + 1)). Relative error
-    2**-80 (binary64) or 2**-44 (binary32), also where n is next to 1: m - 1 is exact. ln 1 is
-    exactly 0.
+    It is q ln 2 + 2 artanh((m - 1)/(m + 1)), with n * 2**exponent = 2**q * m and m in
+    [0.70, 1.42). Relative error 2**-80 (binary64) or 2**-44 (binary32), also where the argument is
+    next to 1: m - 1 is exact. ln 1 is exactly 0.
     """
     m = n
     zero = xp.zeros_like(n[0])

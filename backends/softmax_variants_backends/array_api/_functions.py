@@ -39,7 +39,9 @@ def softmax(x: Any, *, axis: int, where: Any, out: Any, xp: Any = None) -> Any:
     return _store(value, out)
 
 
-def ssmax(x: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any, out: Any, xp: Any = None) -> Any:
+def ssmax(
+    x: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any, out: Any, xp: Any = None
+) -> Any:
     """Return SSMax of ``x`` along ``axis``; see ``softmax_variants.ssmax``."""
     xp = xp or array_namespace(x)
     value = weights(xp, device(x), x, axis=axis, where=where, parameters=(s, b, n))
@@ -85,7 +87,7 @@ def ssmax_vjp(
     dx, sums = vjp(
         xp, where_is, x, dy, axis=axis, where=where, parameters=(s, b, n), working=working
     )
-    assert sums is not None  # noqa: S101  (given with parameters)
+    assert sums is not None  # given with parameters
     ds = parameter_gradient(working, sums.ds, s, x.dtype)
     return dx, ds, parameter_gradient(working, sums.db, b, x.dtype)
 

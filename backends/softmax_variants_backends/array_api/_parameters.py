@@ -126,9 +126,7 @@ def _lifted(value: Any, words: Number, lift: Array, up: int, working: Working) -
     )
 
 
-def ssmax_scale(
-    s: Any, b: Any, n: Any, *, count: Array, like: Array, working: Working
-) -> Scale:
+def ssmax_scale(s: Any, b: Any, n: Any, *, count: Array, like: Array, working: Working) -> Scale:
     """Return the scale of each row; ``count`` holds |Omega| as integers, n is used if given."""
     xp, k = working.xp, working.constants
     given = count if n is None else n

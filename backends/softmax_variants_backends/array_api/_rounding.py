@@ -61,6 +61,8 @@ def round_scaled(working: Working, a: Number, powers: tuple[Array, ...]) -> Numb
     other_wide = value + (value - near_wide)
     other = _times(other_wide, powers)
     midpoint = (_over(other, powers) == other_wide) & (near_wide != value)
+    # Beyond the range near and its mirror image are infinities of opposite signs.
+    midpoint = midpoint & xp.isfinite(near)
     towards_other = xp.where(other_wide > near_wide, rest > 0, rest < 0)
     return xp.where(midpoint & towards_other, other, near), _times(rest, powers)
 

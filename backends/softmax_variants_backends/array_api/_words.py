@@ -130,17 +130,18 @@ def tree_sum(xp: Any, a: Number, axis: int) -> Number:
     length only, so a row has the same sum in any batch, at any position and for any layout
     (library sums do not promise that). The error grows with log2(n).
     """
-    prefix = (slice(None),) * axis
     length = a[0].shape[axis]
     while length > 1:
         half = (length + 1) // 2
-        lower = each(lambda w, stop=length - half: w[(*prefix, slice(0, stop), ...)], a)
-        upper = each(lambda w, lo=half, hi=length: w[(*prefix, slice(lo, hi), ...)], a)
-        total = add(lower, upper)
+        total = add(_part(a, axis, 0, length - half), _part(a, axis, half, length))
         if length % 2:
-            middle = each(lambda w, lo=half: w[(*prefix, slice(lo - 1, lo), ...)], a)
-            total = tuple(
-                xp.concat([t, m], axis=axis) for t, m in zip(total, middle, strict=True)
-            )
+            middle = _part(a, axis, half - 1, half)
+            total = tuple(xp.concat([t, m], axis=axis) for t, m in zip(total, middle, strict=True))
         a, length = total, half
     return a
+
+
+def _part(a: Number, axis: int, start: int, stop: int) -> Number:
+    """Return the entries from start to stop along an axis."""
+    index = (*(slice(None),) * axis, slice(start, stop), ...)
+    return tuple(word[index] for word in a)

@@ -39,7 +39,7 @@ class _Namespace:
         """Return ``x`` as ``dtype``, rounded once, subnormal numbers kept."""
         kernel = _KERNELS.get((str(x.dtype), str(cupy.dtype(dtype))))
         if kernel is None or cupy.cuda.runtime.is_hip:
-            return compat.astype(x, dtype, copy=copy)
+            return getattr(compat, "astype")(x, dtype, copy=copy)  # noqa: B009  (not in its stubs)
         return kernel(x)
 
 

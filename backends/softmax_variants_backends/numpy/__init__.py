@@ -138,7 +138,7 @@ def ssmax_vjp(
             parameters=_parts((s, b, n), index),
             working=working,
         )
-        assert terms is not None  # noqa: S101  (given with parameters)
+        assert terms is not None  # given with parameters
         for total, term in zip((*sums.db, *sums.ds), (*terms.db, *terms.ds), strict=True):
             part(total, index)[...] = term
     ds = parameter_gradient(working, sums.ds, s, x.dtype)

@@ -6,18 +6,15 @@ raise: a silent zero, or an extremum's derivative that splits ties in another wa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
 from softmax_variants_backends.array_api import CLAIMS as _CLAIMS
 from softmax_variants_backends.array_api import _functions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
 
 __all__ = [
     "CLAIMS",
@@ -31,6 +28,8 @@ __all__ = [
 ]
 
 NAMESPACE = "torch"
+F = TypeVar("F", bound=Callable[..., Any])
+
 CLAIMS = _CLAIMS
 """Accuracy class, or largest error in ULP, by function and dtype."""
 
@@ -66,9 +65,14 @@ class _Weights(torch.autograd.Function):
         gradients = _differentiable_once(ctx.vjp, x, dy, *parameters, **ctx.options)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        return None, None, None, *(
-            gradient if needed else None
-            for gradient, needed in zip(gradients, ctx.needs_input_grad[3:], strict=True)
+        return (
+            None,
+            None,
+            None,
+            *(
+                gradient if needed else None
+                for gradient, needed in zip(gradients, ctx.needs_input_grad[3:], strict=True)
+            ),
         )
 
 
@@ -92,24 +96,38 @@ class _Gradients(torch.autograd.Function):
         raise NotImplementedError(msg)
 
 
+# PyTorch's own annotations leave these untyped.
+_apply_weights: Callable[..., Any] = _Weights.apply
+_apply_gradients: Callable[..., Any] = _Gradients.apply
+_unpack: Callable[[Tensor], Any] = unpack_dual
+_disable: Callable[..., Any] = torch.compiler.disable
+
+
+def _eager(function: F) -> F:
+    """Leave a function out of compiled programs, which run it as it is.
+
+    Inductor takes minutes over the hundreds of small operations of one.
+    """
+    disabled: F = _disable(function)
+    return disabled
+
+
 def _tracked(values: tuple[Any, ...]) -> bool:
     """Return whether autograd follows one of the values, backward or forward."""
     tensors = [value for value in values if isinstance(value, torch.Tensor)]
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return True
-    return any(unpack_dual(tensor).tangent is not None for tensor in tensors)
+    return any(_unpack(tensor).tangent is not None for tensor in tensors)
 
 
 def _differentiable_once(vjp: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     if _tracked(arguments):
-        return _Gradients.apply(vjp, options, *arguments)
+        return _apply_gradients(vjp, options, *arguments)
     with torch.no_grad():
         return vjp(*arguments, **options)
 
 
-# Inductor takes minutes over the hundreds of small operations of a function, so compiled
-# programs run these as they are.
-@torch.compiler.disable
+@_eager
 def _apply(
     function: Callable[..., Tensor],
     vjp: Callable[..., Any],
@@ -119,20 +137,20 @@ def _apply(
     **options: Any,
 ) -> Tensor:
     if out is None and _tracked((x, *parameters)):
-        result: Tensor = _Weights.apply(function, vjp, options, x, *parameters)
+        result: Tensor = _apply_weights(function, vjp, options, x, *parameters)
         return result
     with torch.no_grad():
         return function(x, *parameters, out=out, **options)
 
 
-@torch.compiler.disable
+@_eager
 def softmax_vjp(x: Tensor, dy: Tensor, *, axis: int, where: Tensor | None) -> Tensor:
     """Return dx of softmax; see ``softmax_variants.softmax_vjp``."""
     result: Tensor = _differentiable_once(_functions.softmax_vjp, x, dy, axis=axis, where=where)
     return result
 
 
-@torch.compiler.disable
+@_eager
 def ssmax_vjp(
     x: Tensor, dy: Tensor, s: Any, b: Any, *, n: Any, axis: int, where: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -143,7 +161,7 @@ def ssmax_vjp(
     return result
 
 
-@torch.compiler.disable
+@_eager
 def sa_softmax_vjp(
     x: Tensor, dy: Tensor, *, form: str, detach_extrema: bool, axis: int, where: Tensor | None
 ) -> Tensor:

@@ -1,0 +1,168 @@
+"""PyTorch's autograd: gradients are the vjp's, only where asked for, and once."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+
+from backend_support.variants import VARIANTS, Variant
+from softmax_variants_backends import torch as backend
+
+SSMAX = Variant("ssmax")
+DTYPES = pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str
+)
+
+
+def example(dtype: Any = torch.float64) -> tuple[Any, Any, Any]:
+    """Return logits of 2 sequences, 3 heads, 4 queries and 5 keys, a cotangent and a mask."""
+    generator = torch.Generator().manual_seed(12)
+    x, dy = (4.0 * torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64) for _ in "xy")
+    where = torch.ones(4, 5, dtype=torch.bool).tril(1)
+    return x.to(dtype), dy.to(dtype), where
+
+
+@DTYPES
+@pytest.mark.parametrize("axis", [1, 3])
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_gradients_are_those_of_the_vjp(variant: Variant, axis: int, dtype: Any) -> None:
+    x, dy, where = example(dtype)
+    leaf = x.clone().requires_grad_()
+    options = {"axis": axis, "where": where, "s": 0.7, "b": -0.2}
+    y = variant.weights(backend, leaf, **options)
+    assert y.requires_grad
+    assert torch.equal(y.detach(), variant.weights(backend, x, **options))
+    y.backward(dy)
+    wanted = variant.gradients(backend, x, dy, **options)[0]
+    assert leaf.grad is not None
+    assert leaf.grad.dtype == dtype
+    assert torch.equal(leaf.grad, wanted)
+
+
+@pytest.mark.parametrize("parameter_dtype", [torch.float32, torch.float64], ids=str)
+@DTYPES
+def test_parameters_of_heads_learn(dtype: Any, parameter_dtype: Any) -> None:
+    x, dy, where = example(dtype)
+    s = torch.tensor([0.3, 0.5, 0.9], dtype=parameter_dtype).reshape(3, 1, 1)
+    b = torch.tensor([0.1, -0.2, 0.0], dtype=parameter_dtype).reshape(3, 1, 1)
+    leaves = [value.clone().requires_grad_() for value in (x, s, b)]
+    y = backend.ssmax(*leaves, n=None, axis=3, where=where, out=None)
+    y.backward(dy)
+    wanted = backend.ssmax_vjp(x, dy, s, b, n=None, axis=3, where=where)
+    for leaf, gradient in zip(leaves, wanted, strict=True):
+        assert leaf.grad is not None
+        assert leaf.grad.shape == leaf.shape
+        assert leaf.grad.dtype == leaf.dtype
+        assert torch.equal(leaf.grad, gradient)
+        assert (leaf.grad != 0).any()
+
+
+@pytest.mark.parametrize("needed", list(product([False, True], repeat=3)), ids=str)
+def test_only_what_is_asked_for_has_a_gradient(needed: tuple[bool, bool, bool]) -> None:
+    x, dy, where = example()
+    s, b = torch.full((3, 1, 1), 0.4), torch.zeros(())
+    wanted = backend.ssmax_vjp(x, dy, s, b, n=7, axis=3, where=where)
+    leaves = [v.clone().requires_grad_(n) for v, n in zip((x, s, b), needed, strict=True)]
+    y = backend.ssmax(*leaves, n=7, axis=3, where=where, out=None)
+    assert y.requires_grad == any(needed)
+    if any(needed):
+        y.backward(dy)
+    for leaf, gradient, wants in zip(leaves, wanted, needed, strict=True):
+        assert (leaf.grad is not None) == wants
+        assert leaf.grad is None or torch.equal(leaf.grad, gradient)
+
+
+def test_number_beside_a_parameter_that_learns() -> None:
+    x, dy, _ = example()
+    for order in (0, 1):
+        leaf = torch.full((), 0.6, dtype=torch.float64, requires_grad=True)
+        s, b = (leaf, 0.25) if order == 0 else (0.25, leaf)
+        y = backend.ssmax(x, s, b, n=None, axis=3, where=None, out=None)
+        y.backward(dy)
+        gradients = backend.ssmax_vjp(x, dy, s.detach() if order == 0 else s, b if order == 0 else b.detach(), n=None, axis=3, where=None)
+        assert leaf.grad is not None
+        assert torch.equal(leaf.grad, gradients[1 + order])
+
+
+def test_count_that_is_an_array_is_not_differentiated() -> None:
+    x, dy, _ = example()
+    n = torch.full((2, 1, 4, 1), 9.0)
+    leaf = x.clone().requires_grad_()
+    y = backend.ssmax(leaf, 0.43, 0.0, n=n, axis=3, where=None, out=None)
+    y.backward(dy)
+    assert leaf.grad is not None
+    assert torch.equal(leaf.grad, backend.ssmax_vjp(x, dy, 0.43, 0.0, n=n, axis=3, where=None)[0])
+    assert n.grad is None
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_second_derivatives_raise(variant: Variant) -> None:
+    x = example()[0][0, 0].requires_grad_()
+    y = variant.weights(backend, x, axis=1)
+    (dx,) = torch.autograd.grad((y**2).sum(), x, create_graph=True)
+    with pytest.raises((NotImplementedError, RuntimeError), match=r"implemented|twice|once"):
+        dx.sum().backward()
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_no_graph_where_none_is_wanted(variant: Variant) -> None:
+    x, dy, _ = example()
+    assert not variant.weights(backend, x, axis=3).requires_grad
+    leaf = x.clone().requires_grad_()
+    with torch.no_grad():
+        assert not variant.weights(backend, leaf, axis=3).requires_grad
+    with torch.inference_mode():
+        assert not variant.weights(backend, leaf, axis=3).requires_grad
+    assert not any(value.requires_grad for value in variant.gradients(backend, x, dy, axis=3))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_inputs_and_cotangents_are_not_changed(variant: Variant) -> None:
+    x, dy, where = example()
+    kept = [value.clone() for value in (x, dy, where)]
+    variant.weights(backend, x, axis=3, where=where).sum()
+    variant.gradients(backend, x, dy, axis=3, where=where)
+    assert all(torch.equal(one, other) for one, other in zip((x, dy, where), kept, strict=True))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_out(variant: Variant) -> None:
+    x, _, where = example()
+    wanted = variant.weights(backend, x, axis=3, where=where)
+    for out in (torch.empty_like(x), x.clone(), torch.empty(5, 4, 3, 2, dtype=x.dtype).mT.mT.permute(3, 2, 1, 0)):
+        source = out if torch.equal(out, x) else x
+        assert variant.weights(backend, source, axis=3, where=where, out=out) is out
+        assert torch.equal(out, wanted)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_gradients_agree_with_differences(variant: Variant) -> None:
+    # At detached extrema the vjp is not the derivative of the function, by definition.
+    if variant.detach_extrema:
+        gate = variant.form
+        base = Variant("sa_softmax", gate)
+        x, dy, _ = example()
+        assert not torch.equal(
+            variant.gradients(backend, x, dy, axis=3)[0], base.gradients(backend, x, dy, axis=3)[0]
+        )
+        return
+    x = example()[0][0, 0].clone().requires_grad_()
+    s = torch.full((4, 1), 0.4, dtype=torch.float64, requires_grad=variant.function == "ssmax")
+    assert torch.autograd.gradcheck(
+        lambda x, s: variant.weights(backend, x, s=s, axis=1), (x, s), eps=1e-6, atol=1e-7
+    )
+
+
+def test_expanded_and_transposed_tensors() -> None:
+    x, dy, _ = example()
+    for variant in VARIANTS:
+        transposed = x.mT.contiguous().mT
+        assert torch.equal(
+            variant.weights(backend, transposed, axis=3), variant.weights(backend, x, axis=3)
+        )
+        wide = x[:, :1].expand(2, 3, 4, 5)
+        got = variant.gradients(backend, wide, dy, axis=3)[0]
+        assert torch.equal(got, variant.gradients(backend, wide.contiguous(), dy, axis=3)[0])
