@@ -13,11 +13,12 @@ import pytest
 import torch
 
 import softmax_variants as sv
+import softmax_variants_backends
 from softmax_variants import _dispatch
 from softmax_variants._catalogue import BACKEND_MODULES, FUNCTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 X: Any = np.asarray([1.0, 2.0, -1.0])
 T: Any = torch.asarray([1.0, 2.0, -1.0])
@@ -90,6 +91,20 @@ def test_array_api_backend_takes_any_array() -> None:
     assert found == ["array_api"] * 3
 
 
+@pytest.fixture
+def stand_in_for_cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give our CuPy backend what it asks of CuPy when it is imported, and forget it after."""
+    cupy = ModuleType("cupy")
+    cupy.ElementwiseKernel = lambda *source: source  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setitem(sys.modules, "array_api_compat.cupy", ModuleType("compat"))
+    yield
+    for module in [name for name in sys.modules if name.startswith(BACKEND_MODULES["cupy"])]:
+        del sys.modules[module]
+    vars(softmax_variants_backends).pop("cupy", None)
+
+
+@pytest.mark.usefixtures("stand_in_for_cupy")
 @pytest.mark.parametrize("name", BACKEND_MODULES)
 def test_names_stand_for_the_modules_of_the_catalogue(name: str) -> None:
     module = _dispatch._import_own(name)

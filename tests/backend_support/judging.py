@@ -13,14 +13,22 @@ from softmax_variants_spec.accuracy import (
     is_faithful,
     ulp_error,
 )
-from softmax_variants_spec.exact import Row, gradient, parameter_gradients, weights
+from softmax_variants_spec.exact import gradient, parameter_gradients, weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from softmax_variants_spec.exact import Row
     from softmax_variants_spec.formats import Format
 
-__all__ = ["gradient_ratio", "parameter_ratio", "promised", "weight_error", "worst_ratios"]
+__all__ = [
+    "all_faithful",
+    "gradient_ratio",
+    "parameter_ratio",
+    "promised",
+    "weight_error",
+    "worst_ratios",
+]
 
 
 def weight_error(got: Sequence[float], row: Row, fmt: Format) -> float:
@@ -91,13 +99,18 @@ def promised(row: Row, largest_factor: float = math.inf) -> bool:
 
 
 def worst_ratios(
-    results: dict[str, Sequence[float]], row: Row, dy: Sequence[float], fmt: Format, accuracy: str
+    results: Sequence[Any], row: Row, dy: Iterable[Any], fmt: Format, accuracy: str
 ) -> dict[str, float]:
-    """Return the error of each result of a row: weights in ULP, gradients over the allowed."""
-    ratios = {"y": weight_error(results["y"], row, fmt)}
-    ratios["dx"] = gradient_ratio(results["dx"], row, dy, fmt, accuracy)
-    for name in ("ds", "db"):
-        if name in results:
-            (value,) = results[name]
-            ratios[name] = parameter_ratio(name, value, row, dy, fmt, accuracy)
+    """Return the error of y, dx, ds and db of a row: of y in ULP, of gradients over the allowed.
+
+    ``results`` holds arrays of NumPy or PyTorch, the last two for ``ssmax`` only.
+    """
+    y, dx, *sums = ([float(v) for v in result.reshape(-1)] for result in results)
+    cotangent = [float(v) for v in dy]
+    ratios = {
+        "y": weight_error(y, row, fmt),
+        "dx": gradient_ratio(dx, row, cotangent, fmt, accuracy),
+    }
+    for name, (value,) in zip(("ds", "db"), sums, strict=False):
+        ratios[name] = parameter_ratio(name, value, row, cotangent, fmt, accuracy)
     return ratios

@@ -103,14 +103,41 @@ def _refusal(name: str) -> Any:
     return refusal
 
 
-_BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift"]
+_BINARY = [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+]
 for _name in _BINARY:
     _function = getattr(operator, f"__{_name}__")
     setattr(Traced, f"__{_name}__", _lifted(_function))
     setattr(Traced, f"__r{_name}__", _lifted(lambda a, b, f=_function: f(b, a)))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert"):
     setattr(Traced, f"__{_name}__", _lifted(getattr(operator, f"__{_name}__")))
-for _name in ["__bool__", "__int__", "__float__", "__complex__", "__index__", "__len__", "__iter__", "__array__", "__dlpack__", "__buffer__", "__setitem__", "item", "tolist"]:
+for _name in [
+    "__bool__",
+    "__int__",
+    "__float__",
+    "__complex__",
+    "__index__",
+    "__len__",
+    "__iter__",
+    "__array__",
+    "__dlpack__",
+    "__buffer__",
+    "__setitem__",
+    "item",
+    "tolist",
+]:
     setattr(Traced, _name, _refusal(_name))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,11 @@ class Case:
     s: float
     b: float
     n: float | None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """s, b and n, as arguments."""
+        return {"s": self.s, "b": self.b, "n": self.n}
 
 
 def _in_format(values: Floats, fmt: Format) -> Floats:
@@ -113,9 +118,7 @@ def _scale(rng: np.random.Generator, x: Floats, parameters: Format) -> tuple[flo
 _COUNTS = (1.0, float(np.nextafter(1, 2)), float(np.nextafter(1, 0)), 5e-324, 1.7e308, 0.5, 3)
 
 
-def random_case(
-    rng: np.random.Generator, fmt: Format, *, parameters: Format, dy_bits: int
-) -> Case:
+def random_case(rng: np.random.Generator, fmt: Format, *, parameters: Format, dy_bits: int) -> Case:
     """Return a row with its parameters, which are numbers of the format ``parameters``."""
     size = int(rng.choice(_LENGTHS))
     x, dy = random_numbers(rng, fmt, size), random_numbers(rng, fmt, size)

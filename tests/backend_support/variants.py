@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from softmax_variants_spec.exact import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["VARIANTS", "Variant"]
 
@@ -21,6 +26,13 @@ class Variant:
             return self.function
         return f"{self.form}-detached" if self.detach_extrema else self.form
 
+    def row(self, x: Iterable[float], *, s: Any = 1.0, b: Any = 0.0, n: Any = None) -> Row:
+        """Return a row as the exact reference takes it."""
+        logits = tuple(float(xi) for xi in x)
+        return Row(
+            self.function, logits, None, s, b, n, self.form, detach_extrema=self.detach_extrema
+        )
+
     def weights(
         self,
         backend: Any,
@@ -35,7 +47,7 @@ class Variant:
         **more: Any,
     ) -> Any:
         """Return a backend's weights; parameters that the function has not are ignored."""
-        common = {"axis": axis, "where": where, "out": out, **more}
+        common: dict[str, Any] = {"axis": axis, "where": where, "out": out, **more}
         if self.function == "softmax":
             return backend.softmax(x, **common)
         if self.function == "ssmax":
@@ -57,7 +69,7 @@ class Variant:
         **more: Any,
     ) -> tuple[Any, ...]:
         """Return (dx,), of ``ssmax`` (dx, ds, db)."""
-        common = {"axis": axis, "where": where, **more}
+        common: dict[str, Any] = {"axis": axis, "where": where, **more}
         if self.function == "softmax":
             return (backend.softmax_vjp(x, dy, **common),)
         if self.function == "ssmax":

@@ -135,8 +135,8 @@ def test_layout_changes_no_bit(variant: Variant, layout: Callable[[Any], Any]) -
         x, dy = (rng.normal(0, 5, (13, 37)).astype(dtype) for _ in range(2))
         where = rng.random(x.shape) < 0.7
         s = rng.normal(size=(13, 1))
-        options = {"axis": 1, "where": where, "s": s}
-        laid = {"axis": 1, "where": layout(where), "s": layout(s)}
+        options: dict[str, Any] = {"axis": 1, "where": where, "s": s}
+        laid: dict[str, Any] = {"axis": 1, "where": layout(where), "s": layout(s)}
         kept = x.copy(), dy.copy()
         y = variant.weights(numpy, layout(x), **laid)
         assert_same_bits(y, variant.weights(numpy, x, **options))
@@ -167,9 +167,7 @@ def test_broadcast_inputs(variant: Variant) -> None:
 
 @pytest.mark.parametrize("limit", [1, 50, 10**6])
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_out_may_be_x_itself(
-    variant: Variant, limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_out_may_be_x_itself(variant: Variant, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numpy, "_BLOCK", limit)
     rng = np.random.default_rng(8)
     x = rng.normal(0, 5, (6, 4, 5))

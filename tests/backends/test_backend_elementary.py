@@ -21,7 +21,7 @@ from softmax_variants_backends.array_api._elementary import (
 )
 
 DIGITS = 200
-TYPES = {53: (np.float64, np.int64), 24: (np.float32, np.int32)}
+TYPES: dict[int, tuple[Any, Any]] = {53: (np.float64, np.int64), 24: (np.float32, np.int32)}
 BOTH = pytest.mark.parametrize("precision", [53, 24])
 
 
@@ -60,7 +60,9 @@ def test_constants_are_words_of_the_type(precision: int) -> None:
         value = mpmath.mpf(1) / (2 * j + 1)
         assert abs(mpmath.fsum(pair) - value) <= unit * value
     assert abs(mpmath.fsum(k.ln2) - mpmath.log(2)) <= unit
-    assert abs(mpmath.fsum(k.ln2_parts) - mpmath.log(2)) <= mpmath.mpf(2) ** (-30 - 2 * precision // 2)
+    assert abs(mpmath.fsum(k.ln2_parts) - mpmath.log(2)) <= mpmath.mpf(2) ** (
+        -30 - 2 * precision // 2
+    )
     for part in k.ln2_parts[:2]:
         for exponent in (1, 3, k.max_halvings, k.max_halvings - 1):
             assert Fraction(float(dtype(exponent) * dtype(part))) == exponent * Fraction(part)

@@ -16,7 +16,7 @@ from backend_support.variants import Variant
 from softmax_variants_backends import array_api, numpy
 from softmax_variants_backends.array_api import _functions, _parameters
 from softmax_variants_backends.array_api._working import working_for
-from softmax_variants_spec.exact import Row, parameter_gradients
+from softmax_variants_spec.exact import parameter_gradients
 from softmax_variants_spec.formats import FORMATS
 
 NARROW = WithoutFloat64(xp)
@@ -64,7 +64,6 @@ def test_python_numbers_keep_48_bits_in_binary32(value: float) -> None:
 
 
 def test_python_numbers_beyond_binary32_are_infinite_there() -> None:
-    (high, low), _ = words_of(1.0), None
     for value, wanted in ((1e39, math.inf), (-1e39, -math.inf), (1e-60, 0.0)):
         working = working_for(NARROW, "cpu", "float32")
         high, low = _parameters._parameter(value, np.zeros((1, 1)), working)
@@ -75,7 +74,7 @@ def check(
     backend: Any, x: list[float], dtype: str, limit: float, options: dict[str, Any], **more: Any
 ) -> list[float]:
     """Check weights against the exact ones, and return them."""
-    row, fmt = Row("ssmax", tuple(x), **options), FORMATS[dtype]
+    row, fmt = SSMAX.row(x, **options), FORMATS[dtype]
     got = SSMAX.weights(backend, np.asarray(x, dtype), **options, **more).tolist()
     assert weight_error(got, row, fmt) <= limit, (got, x, options)
     return list(got)
@@ -85,12 +84,12 @@ def check(
 def test_integers_beyond_a_word_count_exactly(n: int) -> None:
     # c = ln n + b cancels down to what the last bits of n and of ln n make.
     x, b = [0.0, 1e15, 3e15], -math.log(n)
-    options = {"s": 1.0, "b": b, "n": n}
+    options: dict[str, Any] = {"s": 1.0, "b": b, "n": n}
     got = SSMAX.weights(numpy, np.asarray(x), **options)
     off = SSMAX.weights(numpy, np.asarray(x), s=1.0, b=b, n=int(float(n)))
-    row = Row("ssmax", tuple(x), **options)
+    row = SSMAX.row(x, **options)
     assert weight_error(got.tolist(), row, FORMATS["float32"]) < 1
-    assert weight_error(off.tolist(), row, FORMATS["float64"]) > 4 or float(n) == n
+    assert weight_error(off.tolist(), row, FORMATS["float64"]) > 4
     if n < 2**63:
         array = SSMAX.weights(numpy, np.asarray(x), s=1.0, b=b, n=np.asarray([n]))
         np.testing.assert_array_equal(array, got)
@@ -117,7 +116,7 @@ def test_integers_beyond_a_word_count_exactly(n: int) -> None:
 )
 def test_scales_at_both_ends_in_binary64(x: list[float], options: dict[str, Any]) -> None:
     check(numpy, x, "float64", 4.0, options)
-    arrays = {k: np.asarray([v], np.float64) for k, v in options.items()}
+    arrays: dict[str, Any] = {k: np.asarray([v], np.float64) for k, v in options.items()}
     got = SSMAX.weights(numpy, np.asarray(x), **arrays)
     numbers = SSMAX.weights(numpy, np.asarray(x), **options)
     if float(options.get("n", 1)) == options.get("n", 1):
@@ -141,7 +140,6 @@ def test_scales_at_both_ends_in_binary64(x: list[float], options: dict[str, Any]
 )
 def test_scales_in_two_words_of_binary32(x: list[float], options: dict[str, Any]) -> None:
     x = [float(np.float32(xi)) for xi in x]
-    check(_functions, x, "float32", 4.0, options, xp=NARROW)
     check(_functions, x, "float32", 0.5 + 2.0**-10, options, xp=NARROW)
 
 
@@ -154,9 +152,8 @@ def test_gradient_by_b_where_c_is_0_and_logits_are_tiny(namespace: Any, size: fl
     dy = np.asarray([1.0, -2.0, 0.5], dtype)
     with np.errstate(all="ignore"):
         _, ds, db = SSMAX.gradients(_functions, x, dy, s=0.0, b=0.0, xp=namespace)
-    exact = parameter_gradients(
-        Row("ssmax", tuple(x.tolist()), s=0.0, b=0.0), tuple(dy.tolist()), FORMATS[dtype]
-    )
+    row = SSMAX.row(x, s=0.0, b=0.0)
+    exact = parameter_gradients(row, dy.tolist(), FORMATS[dtype])
     for got, value in ((ds, exact.ds), (db, exact.db)):
         assert got.dtype == dtype
         assert abs(float(got) / float(value) - 1) < 4 * np.finfo(dtype).eps

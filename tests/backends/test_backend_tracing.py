@@ -29,7 +29,7 @@ def test_a_look_at_a_traced_array_raises(look: Any) -> None:
 
 
 def test_traced_arrays_compute() -> None:
-    x = traced(np.asarray([1.0, -2.0]))
+    x: Any = traced(np.asarray([1.0, -2.0]))
     xp = x.__array_namespace__()
     got = xp.where(2.0 * x > 1.0, -x, x / 2.0)[0:2]
     assert isinstance(got, Traced)
@@ -52,7 +52,11 @@ def test_functions_do_not_look_at_elements(variant: Variant, dtype: str) -> None
     s = np.linspace(-1.0, 1.0, 6).reshape(6, 1)
     n = np.asarray([[0], [1], [2], [3], [4], [2**40]])
     masks = [(None, None), (traced(where), where)]
-    options = [({}, {}), ({"s": traced(s), "n": traced(n)}, {"s": s, "n": n}), ({"n": 5}, {"n": 5})]
+    options: list[Any] = [
+        ({}, {}),
+        ({"s": traced(s), "n": traced(n)}, {"s": s, "n": n}),
+        ({"n": 5}, {"n": 5}),
+    ]
     for hidden, shown in options:
         for hidden_mask, mask in masks:
             got = _all(variant, traced(x), traced(dy), **hidden, where=hidden_mask)

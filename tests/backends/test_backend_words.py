@@ -24,11 +24,13 @@ DTYPES = pytest.mark.parametrize("dtype", list(PRECISIONS), ids=["float64", "flo
 
 
 def exact(number: tuple[Any, ...], index: int | None = None) -> Fraction:
-    return sum((Fraction(float(word if index is None else word[index])) for word in number), Fraction())
+    return sum(
+        (Fraction(float(word if index is None else word[index])) for word in number), Fraction()
+    )
 
 
 def floats(dtype: type, largest: float) -> st.SearchStrategy[Any]:
-    width = 64 if dtype is np.float64 else 32
+    width: Any = 64 if dtype is np.float64 else 32
     return st.floats(-largest, largest, width=width).map(dtype)
 
 

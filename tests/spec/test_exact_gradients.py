@@ -37,10 +37,13 @@ class Slow:
         self.row = row
         self.x = [mp.convert(row.x[i]) for i in row.present]
         self.n = mp.convert(row.count)
-        self.c = mpf(1)
+        self.c = self.size = mpf(1)
         self.gate = None
         if row.function == "ssmax":
-            self.c = mp.convert(row.s) * mp.log(self.n) + mp.convert(row.b)
+            scaled = mp.convert(row.s) * mp.log(self.n)
+            self.c = scaled + mp.convert(row.b)
+            terms = abs(scaled) + abs(mp.convert(row.b))
+            self.size = abs(self.c) if abs(self.c) >= terms / 2**20 else terms
         self.p = self.y = softmax.weights(self.x, self.c)
         if row.function == "sa_softmax":
             self.gate = sa_softmax.gate(self.x, row.form, detach_extrema=row.detach_extrema)
@@ -66,7 +69,7 @@ class Slow:
         """Return the scale of an entry, word for word."""
         v = self.at_present(dy)
         sizes = [abs(a * b) for a, b in zip(v, self.y, strict=True)]
-        scale = abs(self.c) * (sizes[i] + self.p[i] * sum(sizes))
+        scale = self.size * (sizes[i] + self.p[i] * sum(sizes))
         if self.gate is None:
             return scale
         form, m, largest = self.row.form, min(self.x), max(self.x)

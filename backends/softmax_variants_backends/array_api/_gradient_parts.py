@@ -34,6 +34,8 @@ class Parts:
     other end. All gradients of a row also have the factor of the largest p that a nonzero dy
     meets, be it the entry's own p or that of the means. It may be far below the range, so that
     its power of two, 2**-``common``, is left to the end, as is what undoes the scaling of dy.
+    A dy smaller than the row's largest by 2**emax or so loses low bits; that counts only beside a
+    largest dy that meets a gate of 0, or a p near the end of the range.
     """
 
     def __init__(self, rows: Rows, exps: Exponentials, cotangent: Number) -> None:

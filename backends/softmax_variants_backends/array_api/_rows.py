@@ -88,9 +88,9 @@ def read_rows(x: Array, where: Array | None, axis: int, working: Working) -> Row
 class Exponentials:
     """exp(c (x_i - v)) = e * 2**-halvings, with v the logit where c x is largest, and their sum.
 
-    e is in (0.7, 1.42), and 2**-halvings = root * rest. The powers of two ``root`` and ``rest`` are kept apart until the last
-    multiplication: a weight may be representable where its exponential is not (a gate times an
-    exponential that underflows), and a subnormal result is to be rounded once.
+    e is in (0.7, 1.42), and 2**-halvings = root * rest. These powers of two are kept apart until
+    the last multiplication: a weight may be representable where its exponential is not (a gate
+    times an exponential that underflows), and a subnormal result is to be rounded once.
     """
 
     e: Number
