@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +54,27 @@ def test_example_runs_and_says_what_it_does():
             assert (w[1, 2:] == 0).all()
     assert names["dx"].shape == (2, 4)
     assert names["ds"].shape == names["db"].shape == ()
+
+
+def test_table_is_that_of_the_reports():
+    printed = subprocess.run(
+        [sys.executable, ROOT / "docs/results/table.py"], check=True, capture_output=True, text=True
+    ).stdout
+    assert printed in README
+
+
+def test_every_report_is_named_with_its_command():
+    results = ROOT / "docs/results"
+    described = (results / "README.md").read_text(encoding="utf-8")
+    for file in results.glob("*.json"):
+        assert f"`{file.name}`" in described, file.name
+
+
+def test_every_report_holds_and_is_whole():
+    for file in (ROOT / "docs/results").glob("conformance-*.json"):
+        report = json.loads(file.read_text(encoding="utf-8"))
+        assert report["holds"], file.name
+        assert not report["smoke"], file.name
 
 
 @pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
