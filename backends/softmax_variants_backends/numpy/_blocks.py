@@ -42,9 +42,10 @@ def part(array: Any, index: Index) -> Any:
         return array
     operand: npt.NDArray[Any] = array
     trailing = index[len(index) - operand.ndim :]
-    return operand[
-        tuple(
-            slice(None) if length == 1 else one
-            for length, one in zip(operand.shape, trailing, strict=True)
-        )
-    ]
+    cut = (
+        slice(None) if length == 1 else one
+        for length, one in zip(operand.shape, trailing, strict=True)
+    )
+    # The ellipsis keeps an array without dimensions an array: as a scalar it would be taken for a
+    # Python number, which is never infinite.
+    return operand[(..., *cut)]

@@ -63,8 +63,8 @@ def _thresholds(g: Generator) -> list[Block]:
     marks += [fmt.precision * math.log(2), (fmt.precision + 1) * math.log(2)]
     near = [mark * (1 + k * 2 * fmt.unit_roundoff) for mark in marks for k in (-2, -1, 0, 1, 2)]
     row = np.asarray([0.0, *(-mark for mark in near)])
-    shift = np.asarray([[0.0], [1.0], [-3.0], [row.min() / -2], [-row.min()]])
-    return [g.block(row + shift), g.block(-row + shift[:2])]
+    shift = np.asarray([[0.0], [1 / 3], [1.0], [-3.0], [row.min() / -2], [-row.min()]])
+    return [g.block(row + shift), g.block(-row + shift[[0, 2]])]
 
 
 def _range_ends(g: Generator) -> list[Block]:

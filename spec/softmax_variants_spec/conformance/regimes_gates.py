@@ -48,7 +48,7 @@ def _narrow(g: Generator) -> list[Block]:
     # Next to 0 the denominator of the normalized gate is tiny as well.
     small = max(2.0**-30, g.fmt.min_normal)
     near = np.geomspace(small, 2.0**10 * small, 8)[:, None] * sign
-    return [g.block(base * (1 + steps * 2 * g.fmt.unit_roundoff)), g.block(near * steps[::-1])]
+    return [g.block(near * steps[::-1]), g.block(base * (1 + steps * 2 * g.fmt.unit_roundoff))]
 
 
 def _dominated(g: Generator) -> list[Block]:
