@@ -59,6 +59,7 @@ def test_parts_of_operands_broadcast() -> None:
         operand = rng.normal(size=shape)
         whole = np.broadcast_to(operand, (6, 3, 8))[index]
         np.testing.assert_array_equal(np.broadcast_to(part(operand, index), whole.shape), whole)
+        assert isinstance(part(operand, index), np.ndarray)  # not a scalar, which is a float
     assert part(None, index) is None
     assert part(0.5, index) == 0.5
 

@@ -9,6 +9,7 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 import pytest
+import torch
 
 from backend_support.judging import weight_error
 from backend_support.namespaces import WithoutFloat64
@@ -172,3 +173,22 @@ def test_counts_that_are_not_positive_and_finite(bad: float) -> None:
 def test_integer_counts_that_are_not_positive() -> None:
     got = SSMAX.weights(numpy, np.zeros((3, 2)), n=np.asarray([[-3], [0], [2]]), axis=1)
     np.testing.assert_array_equal(np.isnan(got), [[True] * 2, [True] * 2, [False] * 2])
+
+
+@pytest.mark.parametrize("name", ["s", "b", "n"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_arrays_without_dimensions_that_are_not_finite(bad: float, name: str) -> None:
+    x = np.zeros((2, 3))
+    for backend in (numpy, array_api):
+        assert np.isnan(SSMAX.weights(backend, x, **{name: np.asarray(bad)}, axis=1)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+def test_unsigned_counts_of_pytorch(dtype: torch.dtype) -> None:
+    # PyTorch has these types, with few operations on them.
+    x, largest = torch.tensor([[1.0, 2.0]] * 3), torch.iinfo(dtype).max
+    n = torch.tensor([[0], [3], [largest]], dtype=dtype)
+    got = SSMAX.weights(array_api, x, n=n, axis=1)
+    want = SSMAX.weights(array_api, x[1:], n=torch.tensor([[3.0], [float(largest)]]), axis=1)
+    assert torch.isnan(got[0]).all()
+    assert torch.equal(got[1:], want)

@@ -78,6 +78,17 @@ def test_failures_are_printed(backend: Backend, capsys: pytest.CaptureFixture[st
     assert f"backend_of_a_test: {failed} entries fail; {total} entries, " in out
 
 
+def test_what_fails_alike_is_printed_once(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert conformance(backend(softmax_vjp=None), *ONE) == 1
+    out, _ = capsys.readouterr()
+    assert out.count("backend_of_a_test has no function softmax_vjp") == 1
+    failed = re.search(r"(\d+) of \d+ fail\n", out)
+    assert failed is not None
+    assert f"/result/gradient-dtype and {int(failed[1]) - 1} other entries\n" in out
+
+
 def test_lines_to_paste_are_not_wrapped(
     backend: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,9 +156,17 @@ def test_module_without_functions(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "extra"), [("cupy", "cuda13"), ("torch", "torch")])
+def test_file_in_place_of_a_module(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal(capsys, "mine.py").endswith("give a module by its dotted path, without .py")
+
+
+@pytest.mark.parametrize(
+    ("name", "install"),
+    [("cupy", '[cuda12]", for CUDA 13 [cuda13]'), ("torch", '[torch]"')],
+    ids=["cupy", "torch"],
+)
 def test_missing_framework(
-    name: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, install: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loaded = [m for m in sys.modules if m.split(".")[0] == name]
     for module in (*loaded, f"softmax_variants_backends.{name}", f"array_api_compat.{name}"):
@@ -155,7 +174,7 @@ def test_missing_framework(
     monkeypatch.setitem(sys.modules, name, None)
     assert refusal(capsys, name) == (
         f"the backend '{name}' needs {name}, which is not installed: "
-        f'pip install "softmax-variants[{extra}]"'
+        f'pip install "softmax-variants{install}'
     )
 
 

@@ -204,3 +204,14 @@ def test_rows_are_those_of_the_regime(context: Contexts, wrong: Callable[..., st
         assert np.array_equal(getattr(one, name), getattr(block, name)[3:4])
     some = rows("ssmax", "float32", "scales", 1, 2, 5)
     assert np.array_equal(some.x, block.x[2:5])
+
+
+def test_parameters_that_are_not_finite_are_arrays(context: Contexts, backend: Backend) -> None:
+    # Backends get them in arrays only: the API refuses such Python numbers.
+    name = backend(ssmax=lambda x, *_, **__: np.zeros_like(x))
+    detail = outcome(
+        context(name, "ssmax", "float32"), "special", "non-finite-parameter"
+    ).detail.replace("backend_of_a_test", "softmax_variants_backends.numpy")
+    names: dict[str, Any] = {}
+    exec(detail, names)
+    assert np.isnan(names["result"]).any()

@@ -103,6 +103,9 @@ def _integer_words(value: Array, working: Working) -> Number:
     bits = xp.iinfo(value.dtype).bits
     if bits < 32:
         value, bits = xp.astype(value, working.int_dtype), xp.iinfo(working.int_dtype).bits
+    if xp.isdtype(value.dtype, "unsigned integer"):
+        # PyTorch has no shifts of these. The cast keeps all bits, and they are all that is read.
+        value = xp.astype(value, {32: xp.int32, 64: xp.int64}[bits])
     zero = xp.zeros(value.shape, dtype=working.dtype, device=working.device)
     total: Number = (zero, zero)
     for shift in reversed(range(0, bits, 16)):
@@ -142,7 +145,7 @@ def ssmax_scale(s: Any, b: Any, n: Any, *, count: Array, like: Array, working: W
     if n is None:
         usable = n_words[0] > 0
         invalid = xp.zeros_like(usable)  # a row without present entries is 0, not NaN
-    elif not isinstance(n, (int, float)) and xp.isdtype(n.dtype, "integral"):
+    elif not isinstance(n, (int, float)) and xp.isdtype(n.dtype, "signed integer"):
         # The sign is lost in the chunks of 16 bits.
         usable = _spread(n, like.ndim, xp) > 0
         invalid = ~usable

@@ -48,4 +48,5 @@ def part(array: Any, index: Index) -> Any:
     )
     # The ellipsis keeps an array without dimensions an array: as a scalar it would be taken for a
     # Python number, which is never infinite.
-    return operand[(..., *cut)]
+    chosen: tuple[Any, ...] = (..., *cut)
+    return operand[chosen]

@@ -18,12 +18,13 @@ class Worst:
     logit: str
     """The logit in hexadecimal."""
     top: str
-    """The row's largest present logit in hexadecimal."""
+    """The row's largest present logit in hexadecimal, "nan" if no entry is present."""
     length: int
 
     def __str__(self) -> str:
         place = f"{self.regime}[{self.block}][{self.row}, {self.entry}]"
-        return f"{place}: x = {self.logit}, max {self.top}, n = {self.length}"
+        top = "no present entry" if self.top == "nan" else f"max {self.top}"
+        return f"{place}: x = {self.logit}, {top}, length {self.length}"
 
 
 @dataclass(frozen=True)

@@ -193,13 +193,20 @@ def print_report(report: Report, console: Console, *, shown: int = 10) -> None:
 
 
 def _print_failures(report: Report, console: Console, shown: int) -> None:
-    failures = [o for o in report.outcomes if not o.holds]
-    for outcome in failures[:shown]:
-        console.print(f"\nFAIL {outcome.id}", style="red", markup=False, highlight=False)
-        console.print(f"  {outcome.message}", markup=False, highlight=False, soft_wrap=True)
-        for line in outcome.detail.splitlines():
+    # One fault fails many entries, a missing function all that call it: it is told once.
+    alike: dict[str, list[Outcome]] = {}
+    for outcome in report.outcomes:
+        if not outcome.holds:
+            alike.setdefault(outcome.message, []).append(outcome)
+    for position, (message, outcomes) in enumerate(alike.items()):
+        first, others = outcomes[0], len(outcomes) - 1
+        head = f"FAIL {first.id}"
+        if others:
+            head += f" and {others} other {'entry' if others == 1 else 'entries'}"
+        if position >= shown:
+            console.print(f"{head}: {message}", markup=False, highlight=False, soft_wrap=True)
+            continue
+        console.print(f"\n{head}", style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {message}", markup=False, highlight=False, soft_wrap=True)
+        for line in first.detail.splitlines():
             console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
-    for outcome in failures[shown:]:
-        console.print(
-            f"FAIL {outcome.id}: {outcome.message}", markup=False, highlight=False, soft_wrap=True
-        )

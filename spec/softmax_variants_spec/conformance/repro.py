@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import mpmath
@@ -30,6 +31,19 @@ def _number(value: Any) -> str:
     return f'h("{float(value).hex()}")'
 
 
+def _parameter(context: Context, value: Any, name: str) -> str:
+    """Return source code for s, b or n of one row."""
+    if not isinstance(value, np.ndarray):
+        return _number(value)
+    number = value[0, 0].item()
+    if math.isfinite(number) and (name != "n" or number > 0):
+        return _number(number)
+    # What the public API refuses as a Python number reaches backends in arrays only.
+    subject, dtype = context.subject, context.dtype
+    kind = subject.dtype_of_n(value, dtype) if name == "n" else dtype
+    return subject.library.literal(f"[{_number(number)}]", kind)
+
+
 def call_lines(
     context: Context,
     block: Block,
@@ -56,10 +70,12 @@ def call_lines(
     arguments = ["x", "dy"] if vjp else ["x"]
     options = []
     if variant.function == "ssmax":
-        given = (one.s, one.b, one.n)
-        s, b, n = (v[0, 0].item() if isinstance(v, np.ndarray) else v for v in given)
-        arguments += [_number(s), _number(b)]
-        options.append("n=None" if n is None else f"n={_number(n)}")
+        s, b, n = (
+            None if value is None else _parameter(context, value, name)
+            for name, value in (("s", one.s), ("b", one.b), ("n", one.n))
+        )
+        arguments += [str(s), str(b)]
+        options.append(f"n={n}")
     if variant.form is not None:
         options += [f'form="{variant.form}"', f"detach_extrema={detach_extrema}"]
     options += ["axis=0", f"where={where}"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from softmax_variants import backends
 from softmax_variants._catalogue import BACKEND_MODULES, FUNCTIONS
 from softmax_variants_spec.accuracy import CLASSES
 
@@ -205,12 +206,11 @@ def _module(name: str) -> ModuleType:
         if path == missing or path.startswith(f"{missing}."):
             known = ", ".join([*BACKEND_MODULES, *points])
             msg = f"no backend {name!r}: known are {known}, or give a module by its dotted path"
+            if name.endswith(".py"):
+                msg += ", without .py"
         elif name in BACKEND_MODULES and missing.split(".")[0] in {"torch", "cupy"}:
-            extra = {"torch": "torch", "cupy": "cuda13"}[name]
-            msg = (
-                f"the backend {name!r} needs {missing}, which is not installed: "
-                f'pip install "softmax-variants[{extra}]"'
-            )
+            (install,) = (status.install for status in backends() if status.name == name)
+            msg = f"the backend {name!r} needs {missing}, which is not installed: {install}"
         else:
             msg = f"the backend {name!r} needs {missing}, which is not installed"
         raise SubjectError(msg) from error
