@@ -159,8 +159,8 @@ def ssmax(
         If an argument is of the wrong type, dtype or library.
     ValueError
         If an argument has a wrong shape, device or value, or `out` overlaps another in part; if
-        s, b or n is a Python number that is not finite, that a float does not hold exactly, or,
-        for n, that is not positive.
+        s, b or n is a Python number that is not finite, or is an integer beyond the range of
+        floats, or, for n, is not positive.
     NotImplementedError
         If the backend that was asked for lacks the function.
 

@@ -189,7 +189,7 @@ def _parameter(argument: str, value: Any, x: Array, axis: int, library: str) -> 
 
 
 def _number(argument: str, value: float) -> float:
-    """Return a Python number as the binary64 that it is, exactly."""
+    """Return a Python number exactly: as a float, or an integer that no float equals as it is."""
     try:
         number = float(value)
     except OverflowError:
@@ -200,10 +200,7 @@ def _number(argument: str, value: float) -> float:
         wanted = "positive and finite" if argument == "n" else "finite"
         msg = f"{argument} must be {wanted}, got {describe(value)}"
         raise ValueError(msg)
-    if number != value:
-        msg = f"{argument} must be exact as a float, got {describe(value)}"
-        raise ValueError(msg)
-    return number
+    return number if number == value else value
 
 
 def _broadcasts(shape: Any, target: Any) -> bool:

@@ -5,6 +5,7 @@ How exact the values are is the conformance suite's matter; here they identify t
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import array_api_compat
@@ -15,6 +16,8 @@ import torch
 
 import softmax_variants as sv
 from softmax_variants._catalogue import FORMS
+from softmax_variants_spec import exact
+from softmax_variants_spec.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -279,3 +282,14 @@ class TestAutograd:
             (dx,) = torch.autograd.grad(sv.sa_softmax(x, detach_extrema=detach), x, dy)
             assert same_bits(dx, sv.sa_softmax_vjp(x.detach(), dy, detach_extrema=detach))
         assert abs(float(dx[0]) - 0.0667) < 1e-4
+
+
+@pytest.mark.parametrize("backend", [None, "array_api"])
+def test_python_integers_are_exact_where_no_float_equals_them(backend: str | None) -> None:
+    # s = 2**53 + 1 and b = -2**53 ln 2, rounded: what is left of c is ln 2 and more.
+    x, n = np.asarray([0.0, -0.5, 1.0]), 2
+    s, b = 2**53 + 1, -(2**53) * math.log(2)
+    row = exact.Row("ssmax", tuple(x.tolist()), s=s, b=b, n=n)
+    wanted = [weight.rounded for weight in exact.weights(row, FORMATS["float64"])]
+    assert sv.ssmax(x, s, b, n=n, backend=backend).tolist() == wanted
+    assert sv.ssmax(x, float(s), b, n=n, backend=backend).tolist() != wanted
