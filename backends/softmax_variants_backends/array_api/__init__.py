@@ -5,6 +5,11 @@ rounded once; float64, and all dtypes where the device has no binary64, in two-w
 Sums are trees of the row length only, and the exponential and the logarithm are our own, so a
 row's bits do not depend on batch, position, layout or axis.
 
+Known limit: in two words, a row's dy are scaled by the largest. A dy that is smaller than that by
+2**900 (2**60 in words of binary32) or more is lost, which shows where the largest meets a gate of
+exactly 0: ``sa_softmax_vjp([-1, 0, 3], [1.7e308, 1e-270, 2e-270], form="minmax",
+detach_extrema=True)`` gives 0 in its last two entries.
+
 This module is also the fallback of the other backends.
 """
 
