@@ -10,7 +10,7 @@ import pytest
 
 from softmax_variants_backends import numpy as honest
 from softmax_variants_spec.conformance.context import Context
-from softmax_variants_spec.conformance.runner import run
+from softmax_variants_spec.conformance.runner import plan, run
 from softmax_variants_spec.conformance.subject import load_subject
 from softmax_variants_spec.conformance.variants import VARIANTS
 from softmax_variants_spec.formats import FORMATS
@@ -34,13 +34,15 @@ class Silent:
 
 @pytest.fixture
 def judge() -> Callable[..., Report]:
-    """Return a function that runs the smoke part of the suite on a module, by its dotted path."""
+    """Return a function that runs the suite, its smoke part, on a module by its dotted path.
+
+    Its options are those of ``plan``.
+    """
 
     def judge(
-        module: str, *, functions: Sequence[str] = (), dtypes: Sequence[str] = ("float32",)
+        module: str, *, dtypes: Sequence[str] = ("float32",), smoke: bool = True, **options: Any
     ) -> Report:
-        subject = load_subject(module)
-        return run(subject, functions=functions, dtypes=dtypes, smoke=True, progress=Silent())
+        return run(plan(load_subject(module), dtypes=dtypes, smoke=smoke, **options), Silent())
 
     return judge
 

@@ -296,7 +296,7 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"report: {path}" in capsys.readouterr().out
     content = strict(path.read_text(encoding="utf-8"))
     assert content["format"] == "softmax-variants conformance report"
-    assert content["version"] == 1
+    assert content["version"] == 2
     assert content["holds"] is True
     assert content["smoke"] is True
     assert (content["backend"], content["library"]) == ("numpy", "numpy")

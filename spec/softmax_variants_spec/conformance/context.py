@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .outcome import Outcome
 from .references import References
+from .time_limit import TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +81,8 @@ class Context:
         if tuple(result.shape) != shape:
             msg = f"{what} has shape {tuple(result.shape)}, wants {shape}"
             raise Fault(msg)
-        return lib.values(result)
+        # A lazy library computes here.
+        return self.subject.time_limit.call(lambda: lib.values(result))
 
     def weights(self, block: Block, **options: Any) -> Floats:
         """Return the backend's weights of a block along its last axis."""
@@ -125,14 +129,24 @@ class Entry:
         reason = self.promised(context)
         if reason:
             return Outcome(name, "not promised", reason)
+        context.subject.time_limit.restart()
         try:
             return self.check(context) or Outcome(name, "passed")
+        except TimedOut as fault:
+            return Outcome(name, "timed out", str(fault))
         except Fault as fault:
             return Outcome(name, "failed", fault.message, fault.detail)
         except Exception as error:
             first = str(error).strip().splitlines()
             text = first[0] if first else ""
-            return Outcome(name, "error", f"raised {type(error).__name__}: {text}")
+            message = f"raised {type(error).__name__}: {text}"
+            return Outcome(name, "error", message, _raised_at(error))
+
+
+def _raised_at(error: Exception) -> str:
+    """Return where an exception was raised; the file without its folder, which is no one else's."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"# raised in {frame.name}, line {frame.lineno} of {Path(frame.filename).name}"
 
 
 def present_of(block: Block) -> npt.NDArray[np.bool_]:

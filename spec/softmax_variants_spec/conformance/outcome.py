@@ -58,7 +58,8 @@ class Outcome:
     id: str
     """Permanent: ``function/dtype/kind/name``."""
     status: str
-    """"passed", "failed", "error" (the backend raised) or "not promised"."""
+    """"passed", "failed", "error" (the backend raised), "timed out", "not promised",
+    "expected failure" or "stale" (expected to fail, and does not)."""
     message: str = ""
     """What is wrong, in one line."""
     detail: str = ""
@@ -67,9 +68,11 @@ class Outcome:
     gradient: GradientMeasure | None = None
     apart: bool = False
     """Whether the measure is reported apart: a near-tie regime, or a scale that cancels."""
+    reason: str = ""
+    """Why a failure was expected."""
     seconds: float = field(default=0.0, compare=False)
 
     @property
     def holds(self) -> bool:
-        """Whether nothing that was promised failed."""
-        return self.status in {"passed", "not promised"}
+        """Whether nothing that was promised failed, but for what was expected to."""
+        return self.status in {"passed", "not promised", "expected failure"}

@@ -290,6 +290,7 @@ def _source_hash() -> str:
     here = Path(__file__).parent
     files = [p for p in sorted(root.rglob("*.py")) if here not in p.parents]
     files += [*sorted(here.glob("regimes*.py")), here / "blocks.py", Path(__file__)]
+    files += [*sorted(here.glob("recorded/*.json"))]
     digest = hashlib.sha256(mpmath.__version__.encode())
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())

@@ -16,16 +16,22 @@ from softmax_variants_spec.formats import FORMATS
 
 from .checks import entries
 from .context import Context
+from .time_limit import TimeLimit
 from .variants import VARIANTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from .context import Entry
+    from .expected import ExpectedFailures
     from .outcome import Outcome, Worst
+    from .ratchet import Ratchet
     from .subject import Subject
-    from .variants import Variant
 
-__all__ = ["Progress", "Report", "Summary", "run"]
+__all__ = ["TIME_LIMIT", "Plan", "Progress", "Report", "Summary", "ids", "plan", "run"]
+
+TIME_LIMIT = 60.0
+"""Seconds that a backend may take in one entry, unless another limit is asked for."""
 
 
 class Progress(Protocol):
@@ -59,11 +65,13 @@ class Summary:
     correct: int
     inexact: int
     failed: int
+    expected: int
+    """Failures that were expected."""
     total: int
 
     @property
     def holds(self) -> bool:
-        """Whether the claim holds with everything else."""
+        """Whether the claim holds with everything else, but for expected failures."""
         return self.failed == 0
 
 
@@ -81,19 +89,48 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether every claim holds."""
+        """Whether every claim holds, but for expected failures."""
         return all(outcome.holds for outcome in self.outcomes)
 
 
-def run(
+@dataclass(frozen=True)
+class Plan:
+    """What a run judges, and by what besides the claims."""
+
+    subject: Subject
+    contexts: tuple[Context, ...]
+    """A variant and format each."""
+    smoke: bool
+    expected: ExpectedFailures | None = None
+    ratchet: Ratchet | None = None
+
+    def entries(self, context: Context) -> list[Entry]:
+        """Return the entries to judge for a variant and format."""
+        return entries(context.variant, smoke=self.smoke)
+
+    def judge(self, context: Context, entry: Entry) -> Outcome:
+        """Return the outcome of one entry."""
+        began = time.perf_counter()
+        outcome = entry.run(context)
+        if self.ratchet is not None:
+            outcome = self.ratchet.apply(outcome)
+        if self.expected is not None:
+            outcome = self.expected.apply(outcome, smoke=self.smoke)
+        return replace(outcome, seconds=time.perf_counter() - began)
+
+
+def plan(
     subject: Subject,
     *,
     functions: Sequence[str] = (),
     dtypes: Sequence[str] = (),
     smoke: bool = False,
-    progress: Progress,
-) -> Report:
-    """Judge a backend.
+    expected: ExpectedFailures | None = None,
+    ratchet: Ratchet | None = None,
+    time_limit: float | None = TIME_LIMIT,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """Return what to judge of a backend, and refuse what cannot be used for it.
 
     Parameters
     ----------
@@ -105,6 +142,58 @@ def run(
         Names of formats to judge; all that the backend has if empty.
     smoke
         Whether to keep to a few rows of every regime.
+    expected
+        Failures that are known.
+    ratchet
+        Errors that may not grow.
+    time_limit
+        Seconds that the backend may take in one entry; None for no limit.
+    progress
+        Told of every regime whose exact reference is computed.
+
+    Raises
+    ------
+    SettingsError
+        If an expected failure matches no entry, or the ratchet was recorded for something else.
+    """
+    if expected is not None:
+        expected.check(ids(subject))
+    if ratchet is not None:
+        ratchet.check(subject, smoke=smoke)
+    subject.time_limit = TimeLimit(time_limit)
+    contexts = tuple(
+        Context(
+            subject,
+            variant,
+            FORMATS[dtype],
+            smoke=smoke,
+            progress=partial(_announce, progress, f"{variant.label}/{dtype}"),
+        )
+        for variant in VARIANTS
+        if not functions or variant.label in functions or variant.function in functions
+        for dtype in subject.formats()
+        if not dtypes or dtype in dtypes
+    )
+    return Plan(subject, contexts, smoke, expected, ratchet)
+
+
+def ids(subject: Subject) -> list[str]:
+    """Return the ids of all entries that the whole suite has for a backend."""
+    return [
+        f"{variant.label}/{dtype}/{entry.kind}/{entry.name}"
+        for variant in VARIANTS
+        for dtype in subject.formats()
+        for entry in entries(variant, smoke=False)
+    ]
+
+
+def run(plan: Plan, progress: Progress) -> Report:
+    """Judge a backend.
+
+    Parameters
+    ----------
+    plan
+        What to judge.
     progress
         Told of every step.
 
@@ -114,44 +203,33 @@ def run(
         All outcomes in order, and a summary for each function and dtype.
     """
     began = time.perf_counter()
-    wanted = [
-        v for v in VARIANTS if not functions or v.label in functions or v.function in functions
-    ]
-    formats = [FORMATS[f] for f in subject.formats() if not dtypes or f in dtypes]
-    total = sum(len(entries(variant, smoke=smoke)) for variant in wanted) * len(formats)
-    progress.start(total)
+    progress.start(sum(len(plan.entries(context)) for context in plan.contexts))
     outcomes: list[Outcome] = []
     summaries = []
-    for variant in wanted:
-        for fmt in formats:
-            context = Context(
-                subject,
-                variant,
-                fmt,
-                smoke=smoke,
-                progress=partial(_announce, progress, f"{variant.label}/{fmt.name}"),
-            )
-            done = []
-            for entry in entries(variant, smoke=smoke):
-                start = time.perf_counter()
-                outcome = entry.run(context)
-                done.append(replace(outcome, seconds=time.perf_counter() - start))
-                progress.step(outcome.id, outcome)
-            outcomes += done
-            summaries.append(_summary(context, variant, done))
+    for context in plan.contexts:
+        done = []
+        for entry in plan.entries(context):
+            progress.step(entry.id(context))
+            outcome = plan.judge(context, entry)
+            done.append(outcome)
+            progress.step(outcome.id, outcome)
+        outcomes += done
+        summaries.append(_summary(context, done))
+    subject = plan.subject
+    subject.time_limit.close()
     return Report(
         backend=subject.name,
         library=subject.library.name,
         environment=_environment(subject),
-        smoke=smoke,
+        smoke=plan.smoke,
         outcomes=outcomes,
         summaries=summaries,
         seconds=time.perf_counter() - began,
     )
 
 
-def _announce(progress: Progress, place: str, regime: str) -> None:
-    progress.step(f"exact reference of {place}/{regime}")
+def _announce(progress: Callable[[str], None], place: str, regime: str) -> None:
+    progress(f"exact reference of {place}/{regime}")
 
 
 def _worse(a: str | None, b: str | None) -> str | None:
@@ -161,7 +239,7 @@ def _worse(a: str | None, b: str | None) -> str | None:
     return max(a, b, key=order.index)
 
 
-def _summary(context: Context, variant: Variant, outcomes: list[Outcome]) -> Summary:
+def _summary(context: Context, outcomes: list[Outcome]) -> Summary:
     weights = [o.weights for o in outcomes if o.weights is not None and not o.apart]
     gradients = [o.gradient for o in outcomes if o.gradient is not None and not o.apart]
     apart = [o.weights.max_error for o in outcomes if o.weights is not None and o.apart]
@@ -172,7 +250,7 @@ def _summary(context: Context, variant: Variant, outcomes: list[Outcome]) -> Sum
     inexact = sum(m.inexact for m in weights)
     correct = sum(m.correct for m in weights)
     return Summary(
-        variant=variant.label,
+        variant=context.variant.label,
         dtype=context.dtype,
         claim=str(context.claim),
         max_error=None if largest is None else largest.max_error,
@@ -184,6 +262,7 @@ def _summary(context: Context, variant: Variant, outcomes: list[Outcome]) -> Sum
         correct=correct,
         inexact=inexact,
         failed=sum(not o.holds for o in outcomes),
+        expected=sum(o.status == "expected failure" for o in outcomes),
         total=len(outcomes),
     )
 

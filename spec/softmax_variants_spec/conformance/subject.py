@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import math
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,10 @@ from softmax_variants_spec.accuracy import CLASSES
 
 from .arrays import FORMATS, Library, library
 from .context import Fault
+from .time_limit import TimedOut, TimeLimit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     import numpy.typing as npt
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from .variants import Variant
 
 __all__ = ["Claim", "Subject", "SubjectError", "load_subject"]
+
+_PATIENCE = 3
+"""So many entries may time out, one after the other, before a function is not called any more."""
 
 
 class SubjectError(Exception):
@@ -70,6 +77,9 @@ class Subject:
             raise SubjectError(msg)
         self._check_claims(claims)
         self.claims: dict[tuple[str, str], str | float] = dict(claims)
+        self.time_limit = TimeLimit(None)
+        """On the calls of the backend's functions; whoever runs entries sets it."""
+        self._timeouts: Counter[str] = Counter()
         self.flushes_subnormals = bool(getattr(module, "FLUSHES_SUBNORMALS", False))
         self.ordered_sums = bool(getattr(module, "ORDERED_SUMS", True))
         if not self.formats():
@@ -113,6 +123,29 @@ class Subject:
             raise Fault(msg)
         return found
 
+    def _limited(self, name: str) -> Callable[..., Any]:
+        """Return a function of the backend, called under the time limit.
+
+        One that did not return in several entries on end is not called any more.
+        """
+        function = self.function(name)
+
+        def limited(x: Any, *arguments: Any, **options: Any) -> Any:
+            limit = f"{self.time_limit.seconds or 0:g} s, the time limit of an entry"
+            if self._timeouts[name] >= _PATIENCE:
+                msg = f"{name} is not called any more: {_PATIENCE} entries on end took over {limit}"
+                raise TimedOut(msg)
+            try:
+                result = self.time_limit.call(partial(function, x, *arguments, **options))
+            except TimedOut as error:
+                self._timeouts[name] += 1
+                msg = f"{name} did not return within {limit}, for x of shape {tuple(x.shape)}"
+                raise TimedOut(msg) from error
+            self._timeouts[name] = 0
+            return result
+
+        return limited
+
     def arguments(self, block: Block, dtype: str) -> dict[str, Any]:
         """Return x, dy, where, s, b, n of a block as the backend takes them."""
         lib = self.library
@@ -141,7 +174,7 @@ class Subject:
         self, variant: Variant, a: dict[str, Any], *, axis: int = 1, out: Any = None
     ) -> Any:
         """Return the weights of arguments made by ``arguments``."""
-        call = self.function(variant.function)
+        call = self._limited(variant.function)
         common = {"axis": axis, "where": a["where"], "out": out}
         if variant.function == "ssmax":
             return call(a["x"], a["s"], a["b"], n=a["n"], **common)
@@ -158,7 +191,7 @@ class Subject:
         detach_extrema: bool = False,
     ) -> tuple[Any, ...]:
         """Return (dx,), for SSMax (dx, ds, db)."""
-        call = self.function(f"{variant.function}_vjp")
+        call = self._limited(f"{variant.function}_vjp")
         common = {"axis": axis, "where": a["where"]}
         if variant.function == "ssmax":
             gradients = call(a["x"], a["dy"], a["s"], a["b"], n=a["n"], **common)
