@@ -16,6 +16,8 @@ from softmax_variants_backends.numpy import (
     ssmax,
 )
 
+from ._wide import summed
+
 __all__ = [
     "CLAIMS",
     "sa_softmax",
@@ -34,12 +36,5 @@ def ssmax_vjp(x: Any, dy: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any)
         rows = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
         by_row = np.broadcast_to(np.asarray(b, x.dtype), rows)
         _, _, terms = backend.ssmax_vjp(x, dy, s, by_row, n=n, axis=axis, where=where)
-        return dx, _summed(terms, np.shape(s)).astype(ds.dtype), db
+        return dx, summed(terms, ds), db
     return dx, db.astype(ds.dtype), db  # the fault
-
-
-def _summed(terms: Any, shape: tuple[int, ...]) -> Any:
-    """Return terms summed over the axes that a parameter of `shape` was broadcast along."""
-    full = (1,) * (terms.ndim - len(shape)) + shape
-    axes = tuple(i for i, length in enumerate(full) if length != terms.shape[i])
-    return terms.sum(axis=axes, keepdims=True, dtype=np.float64).reshape(shape)

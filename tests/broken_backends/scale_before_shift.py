@@ -38,7 +38,7 @@ def ssmax(x: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any, out: Any) ->
     present = x != -np.inf if where is None else where & (x != -np.inf)
     # Of an empty row any n will do.
     count = np.maximum(present.sum(axis=axis, keepdims=True), 1) if n is None else n
-    c = np.asarray(s, np.float64) * np.log(count) + b
+    c = np.asarray(s, np.float64) * np.log(np.asarray(count, np.float64)) + b
     scaled = np.where(present, x, 0) * c.astype(x.dtype)  # the fault
     top = np.where(present, scaled, -np.inf).max(axis=axis, keepdims=True, initial=-np.inf)
     e = np.where(present, np.exp(scaled.astype(np.float64) - top), 0)

@@ -135,7 +135,7 @@ def test_subprocess_refuses(tmp_path: Path) -> None:
 
 def test_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert refusal(capsys, "nonesuch") == (
-        "no backend 'nonesuch': known are numpy, torch, cupy, array_api, "
+        "no backend 'nonesuch': known are numpy, torch, cupy, jax, dask, array_api, "
         "or give a module by its dotted path"
     )
 

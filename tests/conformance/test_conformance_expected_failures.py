@@ -137,7 +137,7 @@ def test_stale_line_fails_the_command(
     out = capsys.readouterr().out
     assert "FAIL softmax/float16/result/dtype" in out
     assert f"fails no more, take it out of {path}; it was expected: once it did" in out
-    assert "numpy: 1 entries fail" in out
+    assert "numpy: 1 entry fails" in out
 
 
 def test_unmatched_line_is_refused_before_the_run(

@@ -77,7 +77,7 @@ def test_gradients_too(recorded: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["numpy", *OPTIONS, "--ratchet", str(changed(recorded, less))]) == 1
     out = capsys.readouterr().out
     assert "of what the claim allows, recorded 0.0001, at normal[0]" in out
-    assert "numpy: 1 entries fail" in out
+    assert "numpy: 1 entry fails" in out
 
 
 def test_grown_by_the_last_digit_that_is_recorded(recorded: Path) -> None:

@@ -10,9 +10,13 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Library", "library"]
+__all__ = ["Library", "Unrepresentable", "library"]
 
 FORMATS = ("float16", "bfloat16", "float32", "float64")
+
+
+class Unrepresentable(Exception):  # noqa: N818  (nothing is wrong, the library is as it is)
+    """The library has no array of these values."""
 
 
 class Library:
@@ -98,7 +102,49 @@ class _CuPy(Library):
         return array.get()
 
 
-_KINDS: dict[str, type[Library]] = {"torch": _Torch, "cupy": _CuPy}
+class _Jax(Library):
+    """JAX: without 64 bits enabled it would turn what needs them into 32 bits without a word."""
+
+    def formats(self) -> tuple[str, ...]:
+        return tuple(name for name in super().formats() if name != "float64" or self._has_64_bits())
+
+    def _has_64_bits(self) -> bool:
+        return str(self.namespace.asarray(0.0).dtype) == "float64"
+
+    def _from_host(self, host: npt.NDArray[Any]) -> Any:
+        narrow = {"int64": np.int32, "float64": np.float32}.get(host.dtype.name)
+        if narrow is not None and not self._has_64_bits():
+            with np.errstate(over="ignore"):
+                kept = host.astype(narrow)
+            if not np.array_equal(kept, host, equal_nan=True):
+                msg = f"an array of {host.dtype} is needed, and JAX has its 64 bits disabled"
+                raise Unrepresentable(msg)
+            host = kept
+        return super()._from_host(host)
+
+    def describe_device(self) -> str:
+        kind = self.asarray(np.zeros(1)).device.device_kind
+        return "" if kind == "cpu" else str(kind)
+
+
+class _Dask(Library):
+    """Dask: arrays of NumPy in chunks, computed when they are read."""
+
+    def _from_host(self, host: npt.NDArray[Any]) -> Any:
+        return self.namespace.from_array(host, chunks=_chunks(host.shape))
+
+    def _to_host(self, array: Any) -> Any:
+        # In this thread, where NumPy can be kept from warning of what the backend replaces.
+        with np.errstate(all="ignore"):
+            return array.compute(scheduler="synchronous")
+
+
+def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return lengths of chunks that cut every axis in two or more, the last one short."""
+    return tuple(max(1, 2 * length // 3) for length in shape)
+
+
+_KINDS: dict[str, type[Library]] = {"torch": _Torch, "cupy": _CuPy, "jax": _Jax, "dask": _Dask}
 
 
 def library(name: str, device: str | None = None) -> Library:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arrays import Unrepresentable
 from .outcome import Outcome
 from .references import References
 from .time_limit import TimedOut
@@ -64,6 +65,11 @@ class Context:
         """What the backend promises here."""
         return self.subject.claim(self.variant, self.dtype)
 
+    @property
+    def flushes_subnormals(self) -> bool:
+        """Whether the backend declares that it takes subnormal numbers of this format as 0."""
+        return self.subject.flushes_subnormals(self.dtype)
+
     @cached_property
     def references(self) -> References:
         """Exact references of all regimes."""
@@ -82,7 +88,7 @@ class Context:
             msg = f"{what} has shape {tuple(result.shape)}, wants {shape}"
             raise Fault(msg)
         # A lazy library computes here.
-        return self.subject.time_limit.call(lambda: lib.values(result))
+        return self.subject.time_limit.call(lambda: lib.values(result), what)
 
     def weights(self, block: Block, **options: Any) -> Floats:
         """Return the backend's weights of a block along its last axis."""
@@ -129,11 +135,15 @@ class Entry:
         reason = self.promised(context)
         if reason:
             return Outcome(name, "not promised", reason)
-        context.subject.time_limit.restart()
+        subject = context.subject
         try:
-            return self.check(context) or Outcome(name, "passed")
+            outcome = subject.time_limit.run(lambda: self.check(context))
+            return outcome or Outcome(name, "passed")
+        except Unrepresentable as reason:
+            return Outcome(name, "not promised", str(reason))
         except TimedOut as fault:
-            return Outcome(name, "timed out", str(fault))
+            subject.timeouts[fault.what] += 1
+            return Outcome(name, "timed out", f"{fault.what} {fault}, the time limit of an entry")
         except Fault as fault:
             return Outcome(name, "failed", fault.message, fault.detail)
         except Exception as error:

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -233,7 +233,7 @@ class References:
             for regime in REGIMES
             if variant.function in regime.functions
         }
-        path = _cache_file(variant, fmt, smoke=smoke)
+        path = _cache_file(variant, fmt, self.blocks, smoke=smoke)
         stored = _load(path)
         names = [f"{name}/{i}" for name, blocks in self.blocks.items() for i in range(len(blocks))]
         if stored is not None and any(f"{name}/weights/rounded" not in stored for name in names):
@@ -288,7 +288,8 @@ def _source_hash() -> str:
     """Return a hash of the specification, the regimes and what computes references from them."""
     root = Path(softmax_variants_spec.__file__).parent
     here = Path(__file__).parent
-    files = [p for p in sorted(root.rglob("*.py")) if here not in p.parents]
+    others = {here, root / "vectors"}
+    files = [p for p in sorted(root.rglob("*.py")) if others.isdisjoint(p.parents)]
     files += [*sorted(here.glob("regimes*.py")), here / "blocks.py", Path(__file__)]
     files += [*sorted(here.glob("recorded/*.json"))]
     digest = hashlib.sha256(mpmath.__version__.encode())
@@ -308,9 +309,29 @@ def _cache_root() -> Path:
     return Path(base) / "softmax_variants"
 
 
-def _cache_file(variant: Variant, fmt: Format, *, smoke: bool) -> Path:
+def _rows_hash(blocks: dict[str, list[Block]]) -> str:
+    """Return a hash of the rows.
+
+    The source makes them with NumPy, whose streams and functions may have other bits in another
+    version or on another processor.
+    """
+    digest = hashlib.sha256()
+    for name, ones in blocks.items():
+        for block in ones:
+            digest.update(name.encode())
+            for part in fields(block):
+                value = getattr(block, part.name)
+                array = isinstance(value, np.ndarray)
+                digest.update(value.tobytes() if array else repr(value).encode())
+    return digest.hexdigest()[:8]
+
+
+def _cache_file(
+    variant: Variant, fmt: Format, blocks: dict[str, list[Block]], *, smoke: bool
+) -> Path:
     part = "smoke" if smoke else "full"
-    return _cache_root() / _source_hash() / f"{variant.label}-{fmt.name}-{part}.npz"
+    name = f"{variant.label}-{fmt.name}-{part}-{_rows_hash(blocks)}.npz"
+    return _cache_root() / _source_hash() / name
 
 
 def _load(path: Path) -> dict[str, npt.NDArray[Any]] | None:

@@ -14,6 +14,8 @@ import numpy as np
 
 from .blocks import Regime
 from .regimes_gates import GATE_REGIMES
+from .regimes_recorded import RECORDED_REGIMES
+from .regimes_rounding import ROUNDING_REGIMES
 from .regimes_scales import SCALE_REGIMES
 
 if TYPE_CHECKING:
@@ -156,7 +158,11 @@ REGIMES: tuple[Regime, ...] = (
     Regime("ties", "Equal logits, and logits one ULP apart.", _ties),
     Regime("entropy", "From one-hot to uniform rows.", _entropy),
     Regime("thresholds", "exp overflows, becomes subnormal, becomes 0.", _thresholds),
-    Regime("range-ends", "The largest and the lowest finite logits.", _range_ends),
+    Regime(
+        "range-ends",
+        "The largest and the lowest finite logits, whose differences overflow.",
+        _range_ends,
+    ),
     Regime(
         "subnormal-logits",
         "Subnormal logits: gates that are subnormal, and scales that undo it.",
@@ -172,6 +178,8 @@ REGIMES: tuple[Regime, ...] = (
     Regime("cotangents", "One-hot, constant, alternating, large and small dy.", _cotangents),
     *SCALE_REGIMES,
     *GATE_REGIMES,
+    *ROUNDING_REGIMES,
+    *RECORDED_REGIMES,
 )
 
 

@@ -68,7 +68,8 @@ GATE_REGIMES = (
     Regime("tied-extrema", "Ties at the extrema and with the appended 0.", _tied_extrema, _SA),
     Regime(
         "underflowing-weight",
-        "The probability underflows where gate times probability does not.",
+        "The probability underflows where gate times probability does not: one that is rounded "
+        "before it is multiplied by the gate shows.",
         _underflowing_weight,
         _SA,
     ),

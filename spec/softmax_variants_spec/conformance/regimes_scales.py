@@ -40,17 +40,25 @@ def _large_centre_scaled(g: Generator) -> list[Block]:
 
 
 def _given_n(g: Generator) -> list[Block]:
-    integers = np.asarray([[1], [2], [3], [1000], [4096], [131072], [2**24 + 1], [2**53 + 1]])
-    reals = np.asarray([[1.0], [1.0 + 2.0**-20], [0.25], [3.5], [65520.0], [1e30], [1e-30], [7.0]])
+    integers = np.asarray([[1], [2], [3], [1000], [4096], [131072], [2**24 + 1], [2**31 - 1]])
+    # Numbers that binary32 has too, for libraries without binary64.
+    small, large = 2.0**-100, 2.0**100
+    reals = np.asarray([[1.0], [1.0 + 2.0**-20], [0.25], [3.5], [65520.0], [large], [small], [7.0]])
     x = g.normal(2.0, (8, 13))
     s = _column(g, [0.43, 1.0, 0.5, -0.25, 0.125, 0.43, 0.3, 0.2])
     return [
         g.block(x, s=s, n=integers),
         g.block(x, s=s, n=reals),
         g.block(x, s=s, b=0.5, n=3),
-        g.block(x, s=0.1, n=2**53 + 1),
         g.block(x, s=0.7, n=0.75),
     ]
+
+
+def _large_n(g: Generator) -> list[Block]:
+    integers = np.asarray([[2**32 - 1], [2**40 + 1], [2**53 + 1], [2**63 - 1]])
+    x = g.normal(2.0, (4, 13))
+    s = _column(g, [0.43, -0.125, 0.1, 0.2])
+    return [g.block(x, s=s, n=integers), g.block(x, s=0.1, n=2**53 + 1)]
 
 
 def _cancelling(g: Generator) -> list[Block]:
@@ -90,7 +98,8 @@ SCALE_REGIMES = (
         _large_centre_scaled,
         _SSMAX,
     ),
-    Regime("given-n", "n given: integers, reals, beyond 2**24 and 2**53.", _given_n, _SSMAX),
+    Regime("given-n", "n given: integers, reals, beyond 2**24.", _given_n, _SSMAX),
+    Regime("large-n", "n beyond 2**32 and 2**53, in 64 bits.", _large_n, _SSMAX),
     Regime("cancelling-scale", "b nearly cancels s ln n.", _cancelling, _SSMAX),
     Regime(
         "cancelled-scale",

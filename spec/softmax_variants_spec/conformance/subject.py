@@ -6,7 +6,7 @@ import importlib
 import math
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import entry_points
@@ -79,14 +79,33 @@ class Subject:
         self.claims: dict[tuple[str, str], str | float] = dict(claims)
         self.time_limit = TimeLimit(None)
         """On the calls of the backend's functions; whoever runs entries sets it."""
-        self._timeouts: Counter[str] = Counter()
-        self.flushes_subnormals = bool(getattr(module, "FLUSHES_SUBNORMALS", False))
+        self.timeouts: Counter[str] = Counter()
+        """How many entries on end timed out in a function."""
+        self._flushing = self._formats_that_flush(getattr(module, "FLUSHES_SUBNORMALS", False))
         self.ordered_sums = bool(getattr(module, "ORDERED_SUMS", True))
         if not self.formats():
             claimed = ", ".join(dict.fromkeys(dtype for _, dtype in self.claims)) or "any format"
             has = ", ".join(lib.formats()) or "none"
             msg = f"{name}: nothing to judge, it claims {claimed} and {lib.name} has {has}"
             raise SubjectError(msg)
+
+    def _formats_that_flush(self, declared: Any) -> frozenset[str]:
+        if isinstance(declared, bool):
+            return frozenset(FORMATS if declared else ())
+        if isinstance(declared, str) or not isinstance(declared, Iterable):
+            declared = [declared]
+        names = list(declared)
+        if not all(name in FORMATS for name in names):
+            msg = (
+                f"{self.name}: FLUSHES_SUBNORMALS is {names!r}; it is True, False or some of "
+                f"{', '.join(FORMATS)}"
+            )
+            raise SubjectError(msg)
+        return frozenset(names)
+
+    def flushes_subnormals(self, dtype: str) -> bool:
+        """Return whether the backend declares that it takes subnormal numbers of a dtype as 0."""
+        return dtype in self._flushing
 
     def _check_claims(self, claims: Mapping[Any, Any]) -> None:
         names = [function.name for function in FUNCTIONS]
@@ -131,17 +150,12 @@ class Subject:
         function = self.function(name)
 
         def limited(x: Any, *arguments: Any, **options: Any) -> Any:
-            limit = f"{self.time_limit.seconds or 0:g} s, the time limit of an entry"
-            if self._timeouts[name] >= _PATIENCE:
-                msg = f"{name} is not called any more: {_PATIENCE} entries on end took over {limit}"
-                raise TimedOut(msg)
-            try:
-                result = self.time_limit.call(partial(function, x, *arguments, **options))
-            except TimedOut as error:
-                self._timeouts[name] += 1
-                msg = f"{name} did not return within {limit}, for x of shape {tuple(x.shape)}"
-                raise TimedOut(msg) from error
-            self._timeouts[name] = 0
+            if self.timeouts[name] >= _PATIENCE:
+                msg = f"is not called any more: {_PATIENCE} entries on end took too long"
+                raise TimedOut(msg, name)
+            call = partial(function, x, *arguments, **options)
+            result = self.time_limit.call(call, name)
+            self.timeouts[name] = 0
             return result
 
         return limited
@@ -165,10 +179,11 @@ class Subject:
         }
 
     def dtype_of_n(self, n: npt.NDArray[Any], dtype: str) -> str | None:
-        """Return the format for an array n: integers stay, reals keep binary64 where there is."""
-        if n.dtype.kind == "i":
+        """Return the format for an array n: integers stay, reals get the widest that there is."""
+        if n.dtype.kind in "iu":
             return None
-        return "float64" if "float64" in self.library.formats() else dtype
+        formats = self.library.formats()
+        return "float64" if "float64" in formats else "float32" if "float32" in formats else dtype
 
     def weights(
         self, variant: Variant, a: dict[str, Any], *, axis: int = 1, out: Any = None
@@ -241,7 +256,7 @@ def _module(name: str) -> ModuleType:
             msg = f"no backend {name!r}: known are {known}, or give a module by its dotted path"
             if name.endswith(".py"):
                 msg += ", without .py"
-        elif name in BACKEND_MODULES and missing.split(".")[0] in {"torch", "cupy"}:
+        elif name in BACKEND_MODULES and missing.split(".")[0] in {"torch", "cupy", "jax"}:
             (install,) = (status.install for status in backends() if status.name == name)
             msg = f"the backend {name!r} needs {missing}, which is not installed: {install}"
         else:

@@ -20,13 +20,18 @@ T = TypeVar("T")
 class TimedOut(Exception):  # noqa: N818  (a finding about the backend, no error of the suite)
     """The backend did not return in time."""
 
+    def __init__(self, message: str, what: str) -> None:
+        super().__init__(message)
+        self.what = what
+        """What was called, as ``TimeLimit.call`` was told."""
+
 
 class _Abandoned(BaseException):
-    """Raised inside a thread whose call took too long, to end it where it runs Python code."""
+    """Raised inside a thread whose call took too long, to end it."""
 
 
-class _Call:
-    """A call made in another thread, and what came of it."""
+class _Job:
+    """A function to run in another thread, and what came of it."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         # The settings of the calling thread hold in the other one, NumPy's errstate among them.
@@ -43,7 +48,7 @@ class _Call:
         self._done.set()
 
     def wait(self, seconds: float) -> bool:
-        return self._done.wait(max(0.0, seconds))
+        return self._done.wait(seconds)
 
     def result(self) -> Any:
         if self._error is not None:
@@ -52,79 +57,103 @@ class _Call:
 
 
 class _Thread(threading.Thread):
-    """A thread that makes one call after another; a daemon, so that no call can keep a process."""
+    """A thread that runs one job after another; a daemon, so that no call can keep a process."""
 
     def __init__(self) -> None:
-        super().__init__(name="backend under judgement", daemon=True)
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        super().__init__(name="conformance entry", daemon=True)
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._abandoned = False
+        self._used = 0.0
+        self._since: float | None = None
+        self.what = ""
         self.start()
 
-    def submit(self, call: _Call) -> None:
-        self._calls.put(call)
+    def submit(self, job: _Job) -> None:
+        self._used = 0.0
+        self._jobs.put(job)
 
     def run(self) -> None:
         try:
-            while (call := self._calls.get()) is not None:
-                call.run()
+            while (job := self._jobs.get()) is not None:
+                job.run()
         except _Abandoned:
             return
 
+    def call(self, function: Callable[[], T], what: str) -> T:
+        """Return what a function returns, and take its time."""
+        self.what, began = what, time.perf_counter()
+        self._since = began
+        try:
+            return function()
+        finally:
+            self._since = None
+            self._used += time.perf_counter() - began
+            if self._abandoned:
+                raise _Abandoned
+
+    def used(self) -> tuple[float, bool]:
+        """Return the seconds that calls took in this job, and whether one is under way."""
+        since = self._since
+        return self._used + (0.0 if since is None else time.perf_counter() - since), bool(since)
+
     def finish(self) -> None:
-        """End the thread after the calls that it has."""
-        self._calls.put(None)
+        """End the thread after the jobs that it has."""
+        self._jobs.put(None)
 
     def abandon(self) -> None:
         """End the thread once its call returns; Python code in it is interrupted at once."""
+        self._abandoned = True
         self.finish()
         identity = ctypes.c_ulong(self.ident or 0)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(_Abandoned))
 
 
 class TimeLimit:
-    """Makes the calls of a backend, which may take so many seconds together until ``restart``.
+    """Runs entries of the suite, in each of which calls of the backend may take so many seconds.
 
-    The calls run in a thread of their own. One that takes too long is left behind there: a loop
+    An entry runs in a thread of its own. One whose call takes too long is left behind there: a loop
     in Python is interrupted, a call into compiled code that never returns ends with the process.
+    (Compiled code that keeps Python's global lock while it hangs stops everything: nothing in the
+    process can report it.) What the suite itself computes is not limited.
 
     Parameters
     ----------
     seconds
-        The limit; None makes the calls directly, in the thread that asks for them.
+        The limit; None runs the entries in the thread that asks for them.
     """
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
-        self._left = seconds or 0.0
         self._thread: _Thread | None = None
 
-    def restart(self) -> None:
-        """Begin a new entry, with all of the time."""
-        self._left = self.seconds or 0.0
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Return what a function returns, or raise what it raises.
+    def run(self, function: Callable[[], T]) -> T:
+        """Return what a function returns, which calls the backend through ``call``.
 
         Raises
         ------
         TimedOut
-            If it has not returned when the time is over.
+            If its calls together take longer than the limit.
         """
         if self.seconds is None:
             return function()
         if self._thread is None:
             self._thread = _Thread()
-        call = _Call(function)
-        start = time.perf_counter()
-        self._thread.submit(call)
-        returned = call.wait(self._left)
-        self._left -= time.perf_counter() - start
-        if not returned:
-            self._thread.abandon()
-            self._thread = None
-            msg = f"did not return within {self.seconds:g} s"
-            raise TimedOut(msg)
-        result: T = call.result()
+        thread, job = self._thread, _Job(function)
+        thread.submit(job)
+        while not job.wait(max(0.01, self.seconds - thread.used()[0])):
+            used, calling = thread.used()
+            if calling and used >= self.seconds:
+                thread.abandon()
+                self._thread = None
+                msg = f"did not return within {self.seconds:g} s"
+                raise TimedOut(msg, thread.what)
+        result: T = job.result()
         return result
+
+    def call(self, function: Callable[[], T], what: str) -> T:
+        """Return what a function of the backend returns; ``what`` names it for ``TimedOut``."""
+        thread = threading.current_thread()
+        return thread.call(function, what) if isinstance(thread, _Thread) else function()
 
     def close(self) -> None:
         """End the thread."""

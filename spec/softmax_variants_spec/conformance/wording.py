@@ -71,7 +71,9 @@ def conclusion(report: Report) -> str:
     failed = sum(not o.holds for o in report.outcomes)
     expected = sum(o.status == "expected failure" for o in report.outcomes)
     away = sum(o.status == "not promised" for o in report.outcomes)
-    text = f"{failed} entries fail" if failed else "every claim holds"
+    text = "every claim holds"
+    if failed:
+        text = "1 entry fails" if failed == 1 else f"{failed} entries fail"
     if expected:
         text += f", {expected} failing as expected" if failed else f" but for {expected} expected"
     text += f"; {len(report.outcomes)} entries"

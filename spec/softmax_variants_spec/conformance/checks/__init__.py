@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import absent, bulk, gradients, invariance, purity, results, same_bits, special, values
+from . import (
+    absent,
+    bulk,
+    extrema,
+    gradients,
+    invariance,
+    probe,
+    purity,
+    results,
+    same_bits,
+    scale,
+    shape,
+    special,
+    values,
+)
 
 if TYPE_CHECKING:
     from softmax_variants_spec.conformance.context import Entry
@@ -12,7 +26,23 @@ if TYPE_CHECKING:
 
 __all__ = ["entries"]
 
-_KINDS = (results, special, values, gradients, absent, invariance, purity, same_bits, bulk)
+_KINDS = (
+    results,
+    special,
+    # Those that recognize mistakes come before those that measure errors: reports show the first
+    # failures in full.
+    scale,
+    extrema,
+    shape,
+    probe,
+    values,
+    gradients,
+    absent,
+    invariance,
+    purity,
+    same_bits,
+    bulk,
+)
 
 
 def entries(variant: Variant, *, smoke: bool) -> list[Entry]:

@@ -13,16 +13,20 @@ from softmax_variants_spec.conformance.repro import call_lines
 from .samples import masked_sample, same
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from softmax_variants_spec.conformance.variants import Variant
+    from softmax_variants_spec.formats import Format
 
 __all__ = ["entries"]
 
-_CONTENTS = {
-    "nan": np.nan,
-    "inf": np.inf,
-    "-inf": -np.inf,
-    "largest": None,
-    "zero": 0.0,
+_CONTENTS: dict[str, Callable[[Format], float]] = {
+    "nan": lambda _: np.nan,
+    "inf": lambda _: np.inf,
+    "-inf": lambda _: -np.inf,
+    "largest": lambda fmt: fmt.max,
+    "lowest": lambda fmt: -fmt.max,
+    "zero": lambda _: 0.0,
 }
 
 
@@ -33,7 +37,7 @@ def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
     leaks += [
         Entry("absent", f"gradient-holds-{name}", _Leak(name, vjp=True)) for name in _CONTENTS
     ]
-    return [*leaks, Entry("absent", "exactly-zero", _zero)]
+    return [Entry("absent", "exactly-zero", _zero), *leaks]
 
 
 class _Leak:
@@ -42,8 +46,7 @@ class _Leak:
 
     def __call__(self, context: Context) -> None:
         block = masked_sample(context)
-        value = _CONTENTS[self.content]
-        filled = context.fmt.max if value is None else value
+        filled = _CONTENTS[self.content](context.fmt)
         assert block.where is not None
         x = np.where(block.where, block.x, filled)
         dy = np.where(block.where, block.dy, filled)
@@ -57,6 +60,10 @@ class _Leak:
             wanted, got = [context.weights(block)], [context.weights(other)]
         for name, before, after in zip(names, wanted, got, strict=False):
             if not same(before, after):
+                again = context.gradients(block) if self.vjp else [context.weights(block)]
+                if not all(map(same, wanted, again)):
+                    msg = f"{name} have other bits on a second run"
+                    raise Fault(msg)
                 rows = np.argwhere(~((before == after) | (np.isnan(before) & np.isnan(after))))
                 row = int(rows[0][0]) if rows.ndim == 2 and rows.shape[1] else 0
                 msg = (
@@ -75,6 +82,11 @@ def _zero(context: Context) -> None:
         ("dx", context.regime_gradients("absent", block, detach_extrema=False)[0]),
     ):
         if (result[~block.where] != 0).any():
+            whole = replace(block, where=None)
+            vjp = name == "dx"
+            if same(result, context.gradients(whole)[0] if vjp else context.weights(whole)):
+                msg = f"where is ignored: {name} are those without it"
+                raise Fault(msg, "\n".join(call_lines(context, block, "", 0, vjp=vjp)))
             row = int(np.argwhere((result != 0) & ~block.where)[0][0])
             msg = f"{name} of absent entries are not 0 (row {row} of the sample)"
-            raise Fault(msg, "\n".join(call_lines(context, block, "", row, vjp=name == "dx")))
+            raise Fault(msg, "\n".join(call_lines(context, block, "", row, vjp=vjp)))

@@ -67,7 +67,7 @@ class _Check:
         for number, block in enumerate(self.make(generator)):
             reference = _reference(block, context)
             y = context.weights(block)
-            errors = weight_errors(y, reference, fmt, flushes=context.subject.flushes_subnormals)
+            errors = weight_errors(y, reference, fmt, flushes=context.flushes_subnormals)
             entries_ += y.size
             inexact += int(errors.inexact.sum())
             correct += int((errors.correct & errors.inexact).sum())

@@ -88,7 +88,7 @@ class _Check:
 def _judge(
     context: Context, kind: str, block: Block, reference: BlockReference, got: Any
 ) -> Callable[[str], Any]:
-    fmt, flushes = context.fmt, context.subject.flushes_subnormals
+    fmt, flushes = context.fmt, context.flushes_subnormals
     if kind in {"ds", "db"}:
         parameters = reference.parameters
         assert parameters is not None

@@ -1,4 +1,7 @@
-"""Permuting entries, padding rows, shifting logits and broadcasting s, b, n keep the class."""
+"""Permuting entries, padding rows, shifting logits and broadcasting s, b, n keep the class.
+
+And what one row holds is nothing to the others.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from softmax_variants_spec.conformance.judge import (
 from softmax_variants_spec.conformance.references import reference_of
 from softmax_variants_spec.conformance.repro import call_lines
 
-from .samples import sample
+from .samples import same, sample
 
 if TYPE_CHECKING:
     from softmax_variants_spec.conformance.variants import Variant
@@ -38,6 +41,8 @@ def entries(variant: Variant, *, smoke: bool) -> list[Entry]:
     found = [
         Entry("invariance", "permutation", _permutation),
         Entry("invariance", "padding", _padding),
+        Entry("invariance", "other-rows", _other_rows),
+        Entry("invariance", "gradient-other-rows", _gradient_other_rows),
     ]
     if variant.shift_invariant:
         found.append(Entry("invariance", "shift", _shift))
@@ -57,7 +62,7 @@ def _judge(context: Context, block: Block, what: str) -> None:
         y,
         reference.weights,
         context.fmt,
-        flushes=context.subject.flushes_subnormals,
+        flushes=context.flushes_subnormals,
     )
     allowed = errors.allowed(allowance)
     if not allowed.all():
@@ -73,7 +78,7 @@ def _judge(context: Context, block: Block, what: str) -> None:
         context.fmt,
         present_of(block),
         allowance.weight_class,
-        flushes=context.subject.flushes_subnormals,
+        flushes=context.flushes_subnormals,
     )
     if (ratios > 1).any():
         row = int(np.argwhere(ratios > 1)[0][0])
@@ -95,6 +100,62 @@ def _padding(context: Context) -> None:
         x = np.pad(block.x, width, constant_values=-np.inf)
         dy = np.pad(block.dy, width, constant_values=1.0)
         _judge(context, replace(block, x=x, dy=dy), f"rows padded by {count} absent entries")
+
+
+def _other_rows(context: Context) -> None:
+    _judge_other_rows(context, vjp=False)
+
+
+def _gradient_other_rows(context: Context) -> None:
+    _judge_other_rows(context, vjp=True)
+
+
+def _judge_other_rows(context: Context, *, vjp: bool) -> None:
+    """Raise where the results of rows depend on what another row holds."""
+    block, bad = _rows(context), 1
+    names = ("dx", "ds", "db") if vjp else ("weights",)
+
+    def results(block: Block) -> list[Any]:
+        return context.gradients(block) if vjp else [context.weights(block)]
+
+    wanted = results(block)
+    others = np.arange(len(block.x)) != bad
+    for what, changed in _bad_rows(block, bad, vjp=vjp).items():
+        for name, clean, got in zip(names, wanted, results(changed), strict=False):
+            if context.subject.ordered_sums:
+                kept = same(clean[others], got[others])
+            else:
+                kept = same(np.isfinite(clean[others]), np.isfinite(got[others]))
+            if not kept:
+                msg = f"{name} of other rows change where row {bad} of the array holds {what}"
+                raise Fault(msg, _call_of(context, vjp=vjp))
+
+
+def _bad_rows(block: Block, bad: int, *, vjp: bool) -> dict[str, Block]:
+    """Return the block with a row that has no finite result, by what the row holds."""
+
+    def with_entry(values: Any, value: float) -> Any:
+        changed = values.copy()
+        changed[bad, 0] = value
+        return changed
+
+    rows = np.arange(len(block.x))[:, None]
+    found = {
+        "NaN": replace(block, x=with_entry(block.x, np.nan)),
+        "+inf": replace(block, x=with_entry(block.x, np.inf)),
+        "-inf only": replace(block, x=np.where(rows == bad, -np.inf, block.x)),
+    }
+    if vjp:
+        found["a NaN in dy"] = replace(block, dy=with_entry(block.dy, np.nan))
+        found["an infinity in dy"] = replace(block, dy=with_entry(block.dy, np.inf))
+    if isinstance(block.s, np.ndarray):
+        found["s = NaN"] = replace(block, s=with_entry(block.s, np.nan))
+    return found
+
+
+def _call_of(context: Context, *, vjp: bool) -> str:
+    name = context.variant.function + ("_vjp" if vjp else "")
+    return f"# compare {name} of an array of several rows with that of the rows one by one"
 
 
 def _shift(context: Context) -> None:
@@ -150,7 +211,7 @@ def _broadcast(context: Context) -> None:
         y = context.read(subject.weights(context.variant, arguments, axis=2), x.shape, "result")
         allowance = Allowance.of(context.claim, near_tie=False, beyond_condition=False)
         errors = weight_errors(
-            y.reshape(6, 11), reference.weights, fmt, flushes=subject.flushes_subnormals
+            y.reshape(6, 11), reference.weights, fmt, flushes=context.flushes_subnormals
         )
         if not errors.allowed(allowance).all():
             msg = f"{name}: error {errors.ulps.max():.6g} ULP, wants {allowance.text}"
@@ -170,7 +231,7 @@ def _judge_sums(
         summed = reference.parameters.summed(label, (2, 3, 1), shape)
         bound = float(reference.weights.bound.max())
         values = got.reshape(shape).reshape(-1, 1)
-        flushes = context.subject.flushes_subnormals
+        flushes = context.flushes_subnormals
         ratios = parameter_ratios(
             values, summed, label, bound, context.fmt, class_name, flushes=flushes
         )

@@ -50,9 +50,15 @@ def _results(context: Context, block: Block) -> dict[str, Result]:
     return {"weights": context.weights(block), "dx": context.gradients(block)[0]}
 
 
-def _compare(wanted: dict[str, Result], got: dict[str, Result], what: str) -> None:
+def _compare(
+    context: Context, block: Block, wanted: dict[str, Result], got: dict[str, Result], what: str
+) -> None:
+    """Raise where results have other bits than those of the block as it is."""
     for name, values in wanted.items():
         if not same(values, got[name]):
+            first = _results(context, block)[name]
+            if not all(same(first, _results(context, block)[name]) for _ in range(3)):
+                what = "on a second run"
             count = int((values != got[name]).sum())
             msg = f"{name} have other bits {what}: {count} of {values.size} entries"
             raise Fault(msg)
@@ -61,7 +67,9 @@ def _compare(wanted: dict[str, Result], got: dict[str, Result], what: str) -> No
 def _run(context: Context) -> None:
     for length in _lengths(context):
         block = sample(context, (6, length))
-        _compare(_results(context, block), _results(context, block), "on a second run")
+        wanted = _results(context, block)
+        for _ in range(5):  # one may be the same by chance
+            _compare(context, block, wanted, _results(context, block), "on a second run")
 
 
 def _batch(context: Context) -> None:
@@ -71,7 +79,7 @@ def _batch(context: Context) -> None:
         for rows in (slice(0, 1), slice(3, 4), slice(2, 7), slice(None, None, -1)):
             got = _results(context, block.take(rows))
             part = {name: values[rows] for name, values in wanted.items()}
-            _compare(part, got, "in another batch or at another position")
+            _compare(context, block, part, got, "in another batch or at another position")
 
 
 def _arranged(
@@ -98,14 +106,15 @@ def _layout(context: Context) -> None:
         wanted = _results(context, block)
         turned = _turned(block)
         got = _arranged(context, turned, lambda a: array_namespace(a).permute_dims(a, (1, 0)), 1)
-        _compare(wanted, got, "in column-major layout")
+        _compare(context, block, wanted, got, "in column-major layout")
         doubled = Block(np.repeat(block.x, 2, axis=1), np.repeat(block.dy, 2, axis=1))
         doubled = replace(doubled, s=block.s, b=block.b)
-        _compare(wanted, _arranged(context, doubled, lambda a: a[:, ::2], 1), "with a stride of 2")
+        got = _arranged(context, doubled, lambda a: a[:, ::2], 1)
+        _compare(context, block, wanted, got, "with a stride of 2")
         if context.subject.library.name != "torch":  # it has no negative strides
             backwards = replace(block, x=block.x[:, ::-1], dy=block.dy[:, ::-1])
             got = _arranged(context, backwards, lambda a: a[:, ::-1], 1)
-            _compare(wanted, got, "with a negative stride")
+            _compare(context, block, wanted, got, "with a negative stride")
 
 
 def _turned(block: Block) -> Block:
@@ -121,7 +130,8 @@ def _axis(context: Context) -> None:
         wanted = _results(context, block)
         turned = _turned(block)
         got = _arranged(context, turned, lambda a: a, 0)
-        _compare(wanted, {name: values.T for name, values in got.items()}, "along axis 0")
+        turned_back = {name: values.T for name, values in got.items()}
+        _compare(context, block, wanted, turned_back, "along axis 0")
 
 
 def _mask(context: Context) -> None:
@@ -130,10 +140,13 @@ def _mask(context: Context) -> None:
     hidden = np.where(block.where, block.x, -np.inf)
     by_infinity = Block(hidden, block.dy, s=block.s, b=block.b)
     wanted = _results(context, block)
-    _compare(wanted, _results(context, by_infinity), "with -inf in place of where=False")
+    _compare(
+        context, block, wanted, _results(context, by_infinity), "with -inf in place of where=False"
+    )
     whole = Block(block.x, block.dy, s=block.s, b=block.b)
     all_true = Block(block.x, block.dy, where=np.ones_like(block.where), s=block.s, b=block.b)
-    _compare(_results(context, whole), _results(context, all_true), "with where all True")
+    wanted = _results(context, whole)
+    _compare(context, whole, wanted, _results(context, all_true), "with where all True")
 
 
 def _parameter_sums(context: Context) -> None:

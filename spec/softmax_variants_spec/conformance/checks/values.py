@@ -37,7 +37,7 @@ class not_promised:  # noqa: N801  (reads as a function where it is used)
 
     def __call__(self, context: Context) -> str:
         """Return the reason, or "" where the regime is promised."""
-        if self.regime.subnormal and context.subject.flushes_subnormals:
+        if self.regime.subnormal and context.flushes_subnormals:
             return "subnormal logits, and the backend declares FLUSHES_SUBNORMALS"
         return ""
 
@@ -72,9 +72,7 @@ class _Check:
         fault: Fault | None = None
         for block, reference in context.references[regime.name]:
             y = context.weights(block)
-            errors = weight_errors(
-                y, reference.weights, fmt, flushes=context.subject.flushes_subnormals
-            )
+            errors = weight_errors(y, reference.weights, fmt, flushes=context.flushes_subnormals)
             entries_ += y.size
             inexact += int(errors.inexact.sum())
             correct += int((errors.correct & errors.inexact).sum())

@@ -1,0 +1,32 @@
+"""Fault: ds and db are binary64, whatever the dtype of s, b and the logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from softmax_variants_backends import numpy as backend
+from softmax_variants_backends.numpy import (
+    CLAIMS,
+    sa_softmax,
+    sa_softmax_vjp,
+    softmax,
+    softmax_vjp,
+    ssmax,
+)
+
+__all__ = [
+    "CLAIMS",
+    "sa_softmax",
+    "sa_softmax_vjp",
+    "softmax",
+    "softmax_vjp",
+    "ssmax",
+    "ssmax_vjp",
+]
+
+
+def ssmax_vjp(x: Any, dy: Any, s: Any, b: Any, *, n: Any, axis: int, where: Any) -> Any:
+    dx, ds, db = backend.ssmax_vjp(x, dy, s, b, n=n, axis=axis, where=where)
+    return dx, ds.astype(np.float64), db.astype(np.float64)  # the fault

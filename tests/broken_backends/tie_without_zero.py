@@ -1,0 +1,38 @@
+"""Fault: the appended zero is forgotten among the entries that share a derivative."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from softmax_variants_backends.numpy import (
+    CLAIMS,
+    sa_softmax,
+    softmax,
+    softmax_vjp,
+    ssmax,
+    ssmax_vjp,
+)
+
+from ._gates import gradient
+
+__all__ = [
+    "CLAIMS",
+    "sa_softmax",
+    "sa_softmax_vjp",
+    "softmax",
+    "softmax_vjp",
+    "ssmax",
+    "ssmax_vjp",
+]
+
+
+def sa_softmax_vjp(
+    x: Any, dy: Any, *, form: str, detach_extrema: bool, axis: int, where: Any
+) -> Any:
+    options: dict[str, Any] = {"detach_extrema": detach_extrema, "shares": _shares}
+    return gradient(x, dy, form, axis, where, **options)
+
+
+def _shares(x: Any, extremum: Any, present: Any, form: str, axis: int) -> Any:
+    attained = (x == extremum) & present
+    return attained / attained.sum(axis=axis, keepdims=True).clip(1)  # the fault

@@ -1,0 +1,30 @@
+"""Fault: softmax takes the maximum of rows that have no entries, which raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from softmax_variants_backends import numpy as backend
+from softmax_variants_backends.numpy import (
+    CLAIMS,
+    sa_softmax,
+    sa_softmax_vjp,
+    softmax_vjp,
+    ssmax,
+    ssmax_vjp,
+)
+
+__all__ = [
+    "CLAIMS",
+    "sa_softmax",
+    "sa_softmax_vjp",
+    "softmax",
+    "softmax_vjp",
+    "ssmax",
+    "ssmax_vjp",
+]
+
+
+def softmax(x: Any, *, axis: int, where: Any, out: Any) -> Any:
+    x.max(axis=axis)  # the fault
+    return backend.softmax(x, axis=axis, where=where, out=out)
