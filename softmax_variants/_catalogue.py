@@ -40,6 +40,8 @@ BACKEND_MODULES = {
     "numpy": "softmax_variants_backends.numpy",
     "torch": "softmax_variants_backends.torch",
     "cupy": "softmax_variants_backends.cupy",
+    "jax": "softmax_variants_backends.jax",
+    "dask": "softmax_variants_backends.dask",
     "array_api": "softmax_variants_backends.array_api",
 }
 """Names that ``backend=`` and the command line accept, with the module behind each."""

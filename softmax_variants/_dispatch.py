@@ -28,6 +28,11 @@ ANY_LIBRARY = "array_api"
 
 _OWN_NAMES = {path: name for name, path in BACKEND_MODULES.items()}
 
+_LIBRARIES = {name: name for name in BACKEND_MODULES} | {"jax": "jax.numpy", "dask": "dask.array"}
+"""The library whose arrays each of our backends takes, as ``library_of`` names it."""
+
+_BACKENDS = {library: name for name, library in _LIBRARIES.items()}
+
 _loaded: dict[str, ModuleType] = {}
 """Modules of our own backends and of entry points, by name, once imported."""
 
@@ -47,7 +52,7 @@ def find(function: str, library: str, backend: Backend | None) -> Callable[..., 
         If the backend that an entry point names cannot be imported.
     """
     if backend is None:
-        module = _own(library if library in BACKEND_MODULES else ANY_LIBRARY)
+        module = _own(_BACKENDS.get(library, ANY_LIBRARY))
     else:
         module = _chosen(backend, library)
     found: Callable[..., Any] | None = getattr(module, function, None)
@@ -74,6 +79,10 @@ def _import_own(name: str) -> ModuleType:
         from softmax_variants_backends import torch as module
     elif name == "cupy":
         from softmax_variants_backends import cupy as module
+    elif name == "jax":
+        from softmax_variants_backends import jax as module
+    elif name == "dask":
+        from softmax_variants_backends import dask as module
     else:
         from softmax_variants_backends import array_api as module
     return module
@@ -83,7 +92,7 @@ def _chosen(backend: Backend, library: str) -> ModuleType:
     """Return the module that ``backend=`` asks for, if it takes arrays of the library."""
     if isinstance(backend, str) and backend in BACKEND_MODULES:
         # Checked before the import: PyTorch's backend needs PyTorch.
-        _check_library(repr(backend), backend, library)
+        _check_library(repr(backend), _LIBRARIES[backend], library)
         return _own(backend)
     if isinstance(backend, str):
         module = _third_party(backend)
@@ -105,7 +114,7 @@ def _check_library(label: str, served: str, library: str) -> None:
 def _library_served(module: ModuleType) -> str:
     """Return the library whose arrays a backend takes: the one of its namespace."""
     if module.__name__ in _OWN_NAMES:
-        return _OWN_NAMES[module.__name__]
+        return _LIBRARIES[_OWN_NAMES[module.__name__]]
     namespace: str = getattr(module, "NAMESPACE", "numpy")
     return namespace.removeprefix(COMPAT_PREFIX)
 

@@ -36,7 +36,13 @@ COMPAT_PREFIX = "array_api_compat."
 NUMPY_DTYPE_NAMES = {np.dtype(name): name for name in ("bool", "float16", "float32", "float64")}
 """The usual dtypes, by a lookup: ``numpy.dtype.name`` is computed anew, in microseconds."""
 
-_TITLES = {"numpy": "NumPy", "torch": "PyTorch", "cupy": "CuPy", "jax.numpy": "JAX"}
+_TITLES = {
+    "numpy": "NumPy",
+    "torch": "PyTorch",
+    "cupy": "CuPy",
+    "jax.numpy": "JAX",
+    "dask.array": "Dask",
+}
 
 
 def library_of(value: object) -> str | None:

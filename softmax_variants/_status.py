@@ -91,6 +91,20 @@ _REQUIREMENTS = {
         minimum="13.4",
         install='pip install "softmax-variants[cuda12]", for CUDA 13 [cuda13]',
     ),
+    "jax": _Requirement(
+        title="JAX",
+        module="jax",
+        distributions=("jax",),
+        minimum="0.5",
+        install="pip install --upgrade jax",
+    ),
+    "dask": _Requirement(
+        title="Dask",
+        module="dask",
+        distributions=("dask",),
+        minimum="2025.1",
+        install='pip install --upgrade "dask[array]"',
+    ),
     "array_api": _Requirement(
         title="any array-API namespace",
         module="array_api_compat",

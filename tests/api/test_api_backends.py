@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import array_api_compat
+import jax
 import numpy as np
 import pytest
 import torch
@@ -37,21 +38,33 @@ def test_ours_in_the_order_of_the_catalogue() -> None:
 def test_installed_and_usable() -> None:
     assert status("numpy") == BackendStatus("numpy", "NumPy", np.__version__, True, True)
     assert status("torch") == BackendStatus("torch", "PyTorch", torch.__version__, True, True)
+    assert status("jax") == BackendStatus("jax", "JAX", jax.__version__, True, True)
+    assert status("dask") == BackendStatus("dask", "Dask", metadata.version("dask"), True, True)
     assert status("array_api") == BackendStatus(
         "array_api", "any array-API namespace", array_api_compat.__version__, True, True
     )
 
 
-def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    assert status("torch") == BackendStatus(
-        "torch",
-        "PyTorch",
+@pytest.mark.parametrize(
+    ("name", "library", "install"),
+    [
+        ("torch", "PyTorch", 'pip install "softmax-variants[torch]"'),
+        ("jax", "JAX", "pip install --upgrade jax"),
+        ("dask", "Dask", 'pip install --upgrade "dask[array]"'),
+    ],
+)
+def test_not_installed(
+    name: str, library: str, install: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    assert status(name) == BackendStatus(
+        name,
+        library,
         None,
         installed=False,
         usable=False,
-        reason="PyTorch is not installed",
-        install='pip install "softmax-variants[torch]"',
+        reason=f"{library} is not installed",
+        install=install,
     )
 
 
@@ -76,8 +89,10 @@ def test_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
         reason="PyTorch is older than 2.6",
         install='pip install "softmax-variants[torch]"',
     )
-    old["torch"] = "2.10.0"
+    old |= {"torch": "2.10.0", "jax": "0.4.38", "dask": "2024.12.1"}
     assert status("torch").usable
+    assert status("jax").reason == "JAX is older than 0.5"
+    assert status("dask").reason == "Dask is older than 2025.1"
 
 
 class TestCuPy:
@@ -148,7 +163,11 @@ def test_oldest_versions_are_those_of_the_package() -> None:
     extras = PROJECT["optional-dependencies"]
     declared = [
         *PROJECT["dependencies"],
-        *(requirement for name in ("torch", "cuda12", "cuda13") for requirement in extras[name]),
+        *(
+            requirement
+            for name in ("torch", "cuda12", "cuda13", "test")
+            for requirement in extras[name]
+        ),
     ]
     for needed in _REQUIREMENTS.values():
         assert f"{needed.distributions[0]}>={needed.minimum}" in declared

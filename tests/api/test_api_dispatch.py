@@ -7,6 +7,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import array_api_strict
+import dask.array as da
+import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
@@ -16,12 +18,15 @@ import softmax_variants as sv
 import softmax_variants_backends
 from softmax_variants import _dispatch
 from softmax_variants._catalogue import BACKEND_MODULES, FUNCTIONS
+from softmax_variants._libraries import COMPAT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 X: Any = np.asarray([1.0, 2.0, -1.0])
 T: Any = torch.asarray([1.0, 2.0, -1.0])
+J: Any = jnp.asarray([1.0, 2.0, -1.0])
+D: Any = da.from_array(X)  # type: ignore[no-untyped-call]
 STRICT: Any = array_api_strict.asarray([1.0, 2.0, -1.0])
 
 
@@ -43,8 +48,8 @@ def fails(error: type[Exception], message: str, x: Any, backend: Any) -> None:
 
 @pytest.mark.usefixtures("echoes")
 def test_backend_of_each_library() -> None:
-    found: list[Any] = [sv.softmax(x) for x in (X, T, STRICT)]
-    assert found == ["numpy", "torch", "array_api"]
+    found: list[Any] = [sv.softmax(x) for x in (X, T, J, D, STRICT)]
+    assert found == ["numpy", "torch", "jax", "dask", "array_api"]
 
 
 @pytest.mark.usefixtures("echoes")
@@ -87,8 +92,14 @@ def test_any_namespace_is_a_library_and_a_wrapper_stands_for_what_it_wraps(
 
 @pytest.mark.usefixtures("echoes")
 def test_array_api_backend_takes_any_array() -> None:
-    found: list[Any] = [sv.softmax(x, backend="array_api") for x in (X, T, STRICT)]
-    assert found == ["array_api"] * 3
+    found: list[Any] = [sv.softmax(x, backend="array_api") for x in (X, T, J, D, STRICT)]
+    assert found == ["array_api"] * 5
+
+
+def test_array_api_backend_computes_on_arrays_that_have_a_backend() -> None:
+    for x in (X, J, D):
+        found = np.asarray(sv.softmax(x, backend="array_api"))
+        np.testing.assert_array_equal(found, sv.softmax(np.asarray(x)), strict=True)
 
 
 @pytest.fixture
@@ -112,6 +123,10 @@ def test_names_stand_for_the_modules_of_the_catalogue(name: str) -> None:
     for function in FUNCTIONS:
         assert callable(getattr(module, function.name))
         assert callable(getattr(module, function.vjp))
+    # The suite goes by the namespace that the module states, the dispatch by its own table.
+    if name != "array_api":
+        stated: str = getattr(module, "NAMESPACE", "numpy")
+        assert _dispatch._LIBRARIES[name] == stated.removeprefix(COMPAT_PREFIX)
 
 
 def test_our_modules_are_told_by_their_names() -> None:
@@ -122,10 +137,26 @@ def test_our_modules_are_told_by_their_names() -> None:
     fails(ValueError, "backend 'torch' is for PyTorch arrays, got x of NumPy", X, torch_backend)
 
 
+def test_modules_for_jax_and_dask() -> None:
+    from softmax_variants_backends import dask as dask_backend
+    from softmax_variants_backends import jax as jax_backend
+    from softmax_variants_backends.jax import compiled
+
+    for x, module in ((J, jax_backend), (J, compiled), (D, dask_backend)):
+        found = np.asarray(sv.softmax(x, backend=module))
+        np.testing.assert_array_equal(found, np.asarray(sv.softmax(x)), strict=True)
+    fails(ValueError, "backend 'jax' is for JAX arrays, got x of NumPy", X, jax_backend)
+    fails(ValueError, "backend 'dask' is for Dask arrays, got x of JAX", J, dask_backend)
+    name = "'softmax_variants_backends.jax.compiled'"
+    fails(ValueError, f"backend {name} is for JAX arrays, got x of Dask", D, compiled)
+
+
 def test_backend_of_another_library(echo: Callable[..., ModuleType]) -> None:
     fails(ValueError, "backend 'numpy' is for NumPy arrays, got x of PyTorch", T, "numpy")
     fails(ValueError, "backend 'torch' is for PyTorch arrays, got x of NumPy", X, "torch")
     fails(ValueError, "backend 'cupy' is for CuPy arrays, got x of NumPy", X, "cupy")
+    fails(ValueError, "backend 'jax' is for JAX arrays, got x of Dask", D, "jax")
+    fails(ValueError, "backend 'dask' is for Dask arrays, got x of JAX", J, "dask")
     fails(
         ValueError,
         "backend 'numpy' is for NumPy arrays, got x of array_api_strict",
@@ -152,8 +183,8 @@ def test_missing_function() -> None:
 def test_unknown_name() -> None:
     fails(
         ValueError,
-        "backend must be one of 'numpy', 'torch', 'cupy', 'array_api', a module or None, "
-        "got 'nunpy'",
+        "backend must be one of 'numpy', 'torch', 'cupy', 'jax', 'dask', 'array_api', a module or "
+        "None, got 'nunpy'",
         X,
         "nunpy",
     )
@@ -190,8 +221,8 @@ class TestEntryPoints:
         install("third-party", "1.2", modules={}, backends={"third-c": "third_c"})
         fails(
             ValueError,
-            "backend must be one of 'numpy', 'torch', 'cupy', 'array_api', 'third-c', a module or "
-            "None, got 'third'",
+            "backend must be one of 'numpy', 'torch', 'cupy', 'jax', 'dask', 'array_api', "
+            "'third-c', a module or None, got 'third'",
             X,
             "third",
         )

@@ -11,7 +11,8 @@ import pytest
 
 import softmax_variants as sv
 
-FOREIGN = ("torch", "cupy", "jax", "mpmath", "rich", "numba", "ml_dtypes", "array_api_strict")
+FRAMEWORKS = frozenset({"torch", "cupy", "jax", "dask"})
+FOREIGN = FRAMEWORKS | {"mpmath", "rich", "numba", "ml_dtypes", "array_api_strict"}
 
 
 def loaded_after(code: str) -> set[str]:
@@ -41,6 +42,17 @@ def test_import_loads_no_framework_and_no_backend() -> None:
 def test_use_with_numpy_loads_no_framework(code: str) -> None:
     loaded = loaded_after(f"import numpy as np; import softmax_variants as sv\n{code}")
     assert loaded.isdisjoint(FOREIGN)
+
+
+@pytest.mark.parametrize(
+    ("library", "ones"), [("jax", "jax.numpy"), ("dask", "dask.array"), ("torch", "torch")]
+)
+def test_use_with_a_framework_loads_no_other(library: str, ones: str) -> None:
+    loaded = loaded_after(
+        f"import {ones} as xp; import softmax_variants as sv\n"
+        "sv.softmax(xp.ones(3)); sv.softmax_vjp(xp.ones(3), xp.ones(3)); repr(sv.backends())"
+    )
+    assert loaded & FRAMEWORKS == {library}
 
 
 def test_version_is_that_of_the_package() -> None:

@@ -7,6 +7,8 @@ from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import array_api_strict
+import dask.array as da
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,15 @@ def read_only() -> Any:
     array = np.zeros((2, 3))
     array.flags.writeable = False
     return array
+
+
+def never_written(x: Any, library: str, article: str = "a") -> tuple[Any, Any, type, str]:
+    """Return what happens to arrays of a library that ``out=`` is not for."""
+    message = (
+        f"out must be None where x is of {library} (only NumPy, CuPy and PyTorch arrays are "
+        f"written into), got {article} {library} array of shape (2, 3) and dtype float32"
+    )
+    return x, x, TypeError, message
 
 
 REFUSED = {
@@ -73,13 +84,11 @@ REFUSED = {
         ValueError,
         "out must not require grad, got a tensor with requires_grad=True",
     ),
-    "strict": (
-        array_api_strict.zeros((2, 3)),
-        array_api_strict.zeros((2, 3)),
-        TypeError,
-        "out must be None where x is of array_api_strict (only NumPy, CuPy and PyTorch arrays are "
-        "written into), got an array_api_strict array of shape (2, 3) and dtype float64",
+    "strict": never_written(
+        array_api_strict.zeros((2, 3), dtype=array_api_strict.float32), "array_api_strict", "an"
     ),
+    "JAX": never_written(jnp.zeros((2, 3), "float32"), "JAX"),
+    "Dask": never_written(da.zeros((2, 3), dtype="float32"), "Dask"),
 }
 
 

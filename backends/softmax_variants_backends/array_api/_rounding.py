@@ -63,6 +63,10 @@ def round_scaled(working: Working, a: Number, powers: tuple[Array, ...]) -> Numb
     midpoint = (_over(other, powers) == other_wide) & (near_wide != value)
     # Beyond the range near and its mirror image are infinities of opposite signs.
     midpoint = midpoint & xp.isfinite(near)
+    # Next to 0 only the smallest subnormal number has it for mirror image. Where subnormal numbers
+    # are flushed, normal ones have, up to twice the smallest, and are no neighbours of 0.
+    smallest = 2.0 ** (3 - working.emax - working.constants.precision)
+    midpoint = midpoint & ((near != 0.0) | (xp.abs(other) <= smallest))
     towards_other = xp.where(other_wide > near_wide, rest > 0, rest < 0)
     return xp.where(midpoint & towards_other, other, near), _times(rest, powers)
 
