@@ -77,7 +77,7 @@ RESULTS = (
     Broken(
         "out_ignored",
         "softmax",
-        {"purity/out": r"the call returns something else than out"},
+        {"purity/out": r"the call returns something other than out"},
         r"purity/out-is-x",
     ),
     Broken(

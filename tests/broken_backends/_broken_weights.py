@@ -44,7 +44,7 @@ WEIGHTS = (
     Broken(
         "flushing_declared_only",
         "softmax",
-        {"probe/flushing": r"declares FLUSHES_SUBNORMALS = True, and flushes nothing"},
+        {"probe/flushing": r"declares FLUSHES_SUBNORMALS = True, but flushes nothing"},
     ),
     Broken(
         "contraction",

@@ -144,9 +144,9 @@ def test_cotangents_that_change(judge: Judge, backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ignores", "the call returns something else than out"),
-        ("fills only", "the call returns something else than out"),
-        ("returns only", "out= holds something else than the result without it"),
+        ("ignores", "the call returns something other than out"),
+        ("fills only", "the call returns something other than out"),
+        ("returns only", "out= holds something other than the result without it"),
     ],
 )
 def test_out(name: str, message: str, judge: Judge, backend: Backend) -> None:

@@ -97,7 +97,7 @@ def _flushing(context: Context) -> None:
         raise Fault(msg, "\n".join(call_lines(context, found.block, "", 0, vjp=found.vjp)))
     if declared and found is None and not _flushes_anywhere(context):
         msg = (
-            "the backend declares FLUSHES_SUBNORMALS = True, and flushes nothing: subnormal "
+            "the backend declares FLUSHES_SUBNORMALS = True, but flushes nothing: subnormal "
             "weights and gradients come out as they are, in every dtype"
         )
         raise Fault(msg)

@@ -86,18 +86,18 @@ def _out_is_x(context: Context) -> None:
     block = masked_sample(context)
     arguments = context.subject.arguments(block, context.dtype)
     returned = context.subject.weights(context.variant, arguments, out=arguments["x"])
-    start = "with out=x, as if x were read after it was written: out holds"
+    start = "with out=x, as if x were read after it was written, out holds"
     _filled(context, block, returned, arguments["x"], start)
 
 
 def _filled(context: Context, block: Block, returned: Any, out: Any, start: str) -> None:
     if returned is not out:
-        msg = "the call returns something else than out"
+        msg = "the call returns something other than out"
         raise Fault(msg)
     wanted = context.weights(block)
     if not same(context.subject.library.values(out), wanted):
         if not same(wanted, context.weights(block)):
             msg = "weights have other bits on a second run"
             raise Fault(msg)
-        msg = f"{start} something else than the result without it"
+        msg = f"{start} something other than the result without it"
         raise Fault(msg)

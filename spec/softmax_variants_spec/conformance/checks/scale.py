@@ -170,7 +170,14 @@ def _parameters_by_row(context: Context) -> list[_Call]:
         _Call("b of shape (2, 1, 1)", x, 2, 0.5, by_first),
         _Call("b of shape (3, 1)", x, 2, 0.5, by_second),
         _Call("s of shape (2, 1, 1), b of shape (3, 1)", x, 2, by_first, by_second),
-        _Call("s of shape (1, 2, 1) along axis 0", first, 0, by_first.reshape(1, 2, 1), 0.25),
+        _Call(
+            "s of shape (1, 2, 1) along axis 0",
+            first,
+            0,
+            by_first.reshape(1, 2, 1),
+            0.25,
+            counts={"the length of axis 1, 2": 2, "the length of axis 2, 3": 3},
+        ),
     ]
 
 
