@@ -6,7 +6,7 @@ from ._broken import Broken
 
 __all__ = ["SCALES"]
 
-_EVERY_VALUE = r"(scale|shape|values|gradients|invariance)/.*"
+_EVERY_VALUE = r"result/parameter-dtypes|(scale|shape|values|gradients|invariance)/.*"
 
 SCALES = (
     Broken(
@@ -125,7 +125,7 @@ SCALES = (
             "gradients/ds.normal": r"ds is off by [\d.e+]+ times",
             "gradients/ds.given-n": r"ds is off by [\d.e+]+ times",
         },
-        r"gradients/ds\..*|invariance/broadcast-parameters",
+        r"gradients/ds\..*|invariance/broadcast-parameters|result/parameter-dtypes",
         r"backend\.ssmax_vjp\(",
     ),
     Broken(
@@ -133,7 +133,7 @@ SCALES = (
         "ssmax",
         {"special/lone-entry-parameters": r"adds nothing to the gradients by s and b; .* is 6\.0"},
         r"special/(zero-factor-gradient|n-one|non-finite-cotangent-parameters)"
-        r"|gradients/d[sb]\..*|invariance/broadcast-parameters",
+        r"|gradients/d[sb]\..*|invariance/broadcast-parameters|result/parameter-dtypes",
     ),
     Broken(
         "empty_row_parameters",
