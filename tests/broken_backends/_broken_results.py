@@ -9,7 +9,10 @@ __all__ = ["RESULTS"]
 _EVERY_WEIGHT = (
     r"result/zero-size|(special|shape|values|absent|invariance|purity|same-bits|probe)/.*"
 )
-_EVERY_GRADIENT = r"result/(zero-size|parameter-dtypes)|(special|shape|extrema|gradients|absent|invariance|same-bits|probe)/.*"
+_EVERY_GRADIENT = (
+    r"result/(zero-size|parameter-dtypes)"
+    r"|(special|shape|extrema|gradients|absent|invariance|same-bits|probe)/.*"
+)
 
 RESULTS = (
     Broken(
