@@ -122,10 +122,26 @@ def _array(argument: str, value: object, wanted: str) -> tuple[str, Any]:
             raise TypeError(msg)
         # A scalar is a 0-d array; of a subclass, only the elements matter.
         array = np.asarray(value)
-    elif library == "torch" and str(array.layout) != "torch.strided":
-        msg = f"{argument} must be a dense tensor, got one of layout {array.layout}"
-        raise TypeError(msg)
+    elif library == "torch":
+        _check_dense(argument, array)
     return library, array
+
+
+def _check_dense(argument: str, tensor: Any) -> None:
+    """Check that a tensor's elements are what it shows, one by one."""
+    if tensor.is_nested:
+        got, remedy = "a nested one", "pad it with -inf: its to_padded_tensor(-torch.inf)"
+    elif str(tensor.layout) != "torch.strided":
+        got, remedy = f"one of layout {tensor.layout}", "call its to_dense() first"
+    elif tensor.is_quantized:
+        got, remedy = "a quantized one", "call its dequantize() first"
+    elif type(tensor).__name__ == "MaskedTensor":
+        got = "a MaskedTensor, whose mask would be ignored"
+        remedy = "pass its get_data(), and as where= its get_mask()"
+    else:
+        return
+    msg = f"{argument} must be a dense tensor, got {got}: {remedy}"
+    raise TypeError(msg)
 
 
 def _check_floating(argument: str, array: Array, library: str, *, or_integer: bool = False) -> None:
@@ -205,8 +221,10 @@ def _number(argument: str, value: float) -> float:
 
 def _broadcasts(shape: Any, target: Any) -> bool:
     """Return whether a shape broadcasts to the target without enlarging it."""
+    # Comparisons: torch.compile takes "own in (1, full)" for False where a length varies.
     return len(shape) <= len(target) and all(
-        own in (1, full) for own, full in zip(reversed(shape), reversed(target), strict=False)
+        own == 1 or own == full
+        for own, full in zip(reversed(shape), reversed(target), strict=False)
     )
 
 

@@ -206,7 +206,7 @@ def test_operators_pass_opcheck() -> None:
     start = torch.zeros(1, 3, dtype=torch.int32)
     interval, seed, options = (start, start + 3), torch.tensor(0), ("normalized", False, 0.5, 0.0)
     mask = torch.ones(1, 1, 1, 3, dtype=torch.bool)
-    arguments = (q, k, v, *interval, mask, None, seed, *options)
+    arguments = (q, k, v, *interval, mask, None, seed, *options, False)
     checks = torch.library.opcheck(_forward_operator, arguments)
     assert set(checks.values()) == {"SUCCESS"}
     out, statistics = _forward_operator(*arguments)
