@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers_support.small_models import small_model
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,7 +44,7 @@ def test_ci_runs_the_readme_s_test_command_first():
 
 
 def test_example_runs_and_says_what_it_does():
-    (code,) = _blocks("python")
+    code = _blocks("python")[0]
     names: dict[str, object] = {}
     for line in code.splitlines():
         exec(line, names)
@@ -54,6 +55,18 @@ def test_example_runs_and_says_what_it_does():
             assert (w[1, 2:] == 0).all()
     assert names["dx"].shape == (2, 4)
     assert names["ds"].shape == names["db"].shape == ()
+
+
+def test_attention_examples_run():
+    _, attention, replacement = _blocks("python")
+    names: dict[str, object] = {}
+    exec(attention, names)
+    assert names["out"].shape == names["q"].shape
+    model = names["model"] = small_model("llama")
+    exec(replacement, names)
+    assert names["model"] is model
+    parameters = [name for name, _ in model.named_parameters() if name.endswith("_variant.s")]
+    assert len(parameters) == model.config.num_hidden_layers
 
 
 def test_table_is_that_of_the_reports():
