@@ -33,7 +33,7 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _VARIANTS = ("softmax", "ssmax", "sa_softmax")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Options:
     """A variant with its options, wherever they come from."""
 

@@ -152,6 +152,10 @@ def attention(
     SSMax multiplies the logits with the mask in them, :math:`c_i x_{ij}`, as :func:`ssmax` of the
     same logits does; a position bias that is to stay as it is must be divided by c first.
 
+    What tensors on a GPU hold is not waited for, but for `cu_seqlens` and for a mask with a row for
+    each query beside ``causal=True``; a compiled program is interrupted to read `cu_seqlens`, and
+    does not compare such a mask with `causal`.
+
     As in PyTorch's own attention, what hidden keys and values hold must be finite.
 
     Under autocast, q, k and v are rounded to its dtype (float64 is left alone), SSMax's queries

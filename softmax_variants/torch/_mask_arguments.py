@@ -23,7 +23,7 @@ Window: TypeAlias = int | tuple[int | None, int | None] | None
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MaskArguments:
     """The arguments of a call, as the user gave them."""
 
@@ -187,7 +187,7 @@ def _positions(value: object, batch: int | None, queries: int, device: torch.dev
             f"for each query, got {tuple(tensor.shape)}"
         )
         raise ValueError(msg)
-    return tensor.reshape(-1, queries).to(device, torch.int64)
+    return tensor.reshape(-1, queries).to(device, torch.int64, non_blocking=True)
 
 
 def _lengths(value: object, batch: int | None, keys: int, device: torch.device) -> Tensor | None:
@@ -206,7 +206,7 @@ def _lengths(value: object, batch: int | None, keys: int, device: torch.device) 
         if wrong:
             msg = f"key_lengths must be from 0 to the number of keys {keys}, got {wrong[0]}"
             raise ValueError(msg)
-    return tensor.to(device, torch.int64)
+    return tensor.to(device, torch.int64, non_blocking=True)
 
 
 def _documents(arguments: MaskArguments, queries: int, keys: int) -> tuple[int, ...]:

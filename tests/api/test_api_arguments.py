@@ -80,7 +80,7 @@ LOGITS = {
     "torch sparse": (
         torch.zeros(3).to_sparse(),
         TypeError,
-        "x must be a dense tensor, got one of layout torch.sparse_coo",
+        "x must be a dense tensor, got one of layout torch.sparse_coo: call its to_dense() first",
     ),
     "strict integers": (
         array_api_strict.zeros(3, dtype=array_api_strict.int16),

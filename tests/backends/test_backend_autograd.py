@@ -1,4 +1,4 @@
-"""PyTorch's autograd: gradients are the vjp's, only where asked for, and once."""
+"""PyTorch's autograd: first gradients are the vjp's, bit for bit, only where asked for."""
 
 from __future__ import annotations
 
@@ -102,12 +102,13 @@ def test_count_that_is_an_array_is_not_differentiated() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_second_derivatives_raise(variant: Variant) -> None:
-    x = example()[0][0, 0].requires_grad_()
-    y = variant.weights(backend, x, axis=1)
-    (dx,) = torch.autograd.grad((y**2).sum(), x, create_graph=True)
-    with pytest.raises((NotImplementedError, RuntimeError), match=r"implemented|twice|once"):
-        dx.sum().backward()
+def test_gradients_that_are_to_be_differentiated_have_the_same_bits(variant: Variant) -> None:
+    x, dy, where = example()
+    leaf = x.clone().requires_grad_()
+    y = variant.weights(backend, leaf, axis=3, where=where)
+    (dx,) = torch.autograd.grad(y, leaf, dy, create_graph=True)
+    assert dx.requires_grad
+    assert torch.equal(dx.detach(), variant.gradients(backend, x, dy, axis=3, where=where)[0])
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
@@ -145,22 +146,14 @@ def test_out(variant: Variant) -> None:
         assert torch.equal(out, wanted)
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_gradients_agree_with_differences(variant: Variant) -> None:
-    # At detached extrema the vjp is not the derivative of the function, by definition.
-    if variant.detach_extrema:
-        gate = variant.form
-        base = Variant("sa_softmax", gate)
-        x, dy, _ = example()
-        assert not torch.equal(
-            variant.gradients(backend, x, dy, axis=3)[0], base.gradients(backend, x, dy, axis=3)[0]
-        )
-        return
-    x = example()[0][0, 0].clone().requires_grad_()
-    s = torch.full((4, 1), 0.4, dtype=torch.float64, requires_grad=variant.function == "ssmax")
-    assert torch.autograd.gradcheck(
-        lambda x, s: variant.weights(backend, x, s=s, axis=1), (x, s), eps=1e-6, atol=1e-7
+@pytest.mark.parametrize("form", ["shifted", "minmax", "normalized"])
+def test_detached_extrema_have_gradients_of_their_own(form: str) -> None:
+    x, dy, _ = example()
+    one, other = (
+        Variant("sa_softmax", form, detach).gradients(backend, x, dy, axis=3)[0]
+        for detach in (False, True)
     )
+    assert not torch.equal(one, other)
 
 
 def test_expanded_and_transposed_tensors() -> None:

@@ -60,10 +60,11 @@ def attend_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Return dq, dk, dv and, if it is asked for, the gradient of the additive bias."""
     wide_k, wide_v = _wide(k), _wide(v)
-    dq, dk, dv = torch.empty_like(q), torch.zeros_like(wide_k), torch.zeros_like(wide_v)
+    dq = q.new_empty(q.shape)
+    dk, dv = (wide.new_zeros(wide.shape) for wide in (wide_k, wide_v))
     dbias = None
     if bias is not None and bias_needed:
-        dbias = torch.zeros(bias.shape, dtype=wide_k.dtype, device=bias.device)
+        dbias = wide_k.new_zeros(bias.shape)
     for block in _blocks(q, k, visible, arguments):
         queries, cotangent = _queries(q, block, k), _queries(dout, block, k)
         rows = _rows(block, queries, wide_k, visible, bias, arguments)
@@ -155,15 +156,17 @@ class _Rows:
         p, dy = self.probabilities, torch.where(self.present, dweights, 0.0)
         total = (dy * self.gate * p).sum(-1, keepdim=True)
         slope: Tensor | float = 1.0 if self.denominator is None else 1.0 / self.denominator
-        dx = p * ((self.gate + slope) * dy - total)
+        # What has the slope is summed first: of one entry the terms cancel exactly.
+        by_gate = p * dy
         if form != "plain" and not arguments.detach_extrema:
             mean = (dy * p).sum(-1, keepdim=True)
             lowest = self._shares(self.smallest, normalized=form == "normalized", side=1.0)
             if form == "shifted":
-                dx -= lowest * mean
+                by_gate = by_gate - lowest * mean
             else:
                 highest = self._shares(self.largest, normalized=form == "normalized", side=-1.0)
-                dx += slope * (lowest * (total - mean) - highest * total)
+                by_gate = by_gate + lowest * (total - mean) - highest * total
+        dx = p * (self.gate * dy - total) + slope * by_gate
         if self.degenerate is not None:
             dx = torch.where(self.degenerate, 0.0, dx)
         return torch.where(self.present, dx, 0.0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from . import _blocks
+from . import _blocks, _triton_launch
 from ._blocks import Arguments
 from ._operator import Derivative, define
 from ._visible import Visible
@@ -40,6 +40,7 @@ def sa_attention(
     """
     # Drawn on the CPU, from the generator that torch.manual_seed sets: a GPU is not waited for.
     seed = torch.randint(2**62, ()) if dropout_p > 0.0 else torch.zeros((), dtype=torch.int64)
+    for_backward = False  # The derivative sets it.
     out: Tensor
     out, _ = _forward_operator(
         q,
@@ -54,8 +55,14 @@ def sa_attention(
         detach_extrema,
         scale,
         dropout_p,
+        for_backward,
     )
     return out
+
+
+def _by_kernels(q: Tensor, v: Tensor, bias: Tensor | None, dropout_p: float) -> bool:
+    """Return whether the kernels serve a call; blocks do where they do not."""
+    return bias is None and dropout_p == 0.0 and _triton_launch.available(q, v)
 
 
 def _forward(
@@ -71,15 +78,48 @@ def _forward(
     detach_extrema: bool,  # noqa: FBT001
     scale: float,
     dropout_p: float,
+    for_backward: bool,  # noqa: FBT001
 ) -> tuple[Tensor, Tensor]:
+    if _by_kernels(q, v, bias, dropout_p):
+        return _triton_launch.forward(
+            q,
+            k,
+            v,
+            start,
+            stop,
+            mask,
+            form=form,
+            scale=scale,
+            extrema=for_backward and not detach_extrema,
+        )
     visible = Visible(k.shape[2], start, stop, mask)
     arguments = Arguments(form, detach_extrema, scale, dropout_p, int(seed))
     return _blocks.attend(q, k, v, visible, bias, arguments), q.new_empty(0)
 
 
-def _fake_forward(q: Tensor, k: Tensor, v: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
-    del k, others
-    return q.new_empty((*q.shape[:-1], v.shape[-1])), q.new_empty(0)
+def _fake_forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    start: Tensor,
+    stop: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    seed: Tensor,
+    form: str,
+    detach_extrema: bool,  # noqa: FBT001
+    scale: float,
+    dropout_p: float,
+    for_backward: bool,  # noqa: FBT001
+) -> tuple[Tensor, Tensor]:
+    del k, start, stop, mask, seed, scale
+    out = q.new_empty((*q.shape[:-1], v.shape[-1]))
+    if not _by_kernels(q, v, bias, dropout_p):
+        return out, q.new_empty(0)
+    size = _triton_launch.statistics_size(
+        q, v, form=form, extrema=for_backward and not detach_extrema
+    )
+    return out, q.new_empty(size, dtype=torch.float32)
 
 
 def _backward(
@@ -100,6 +140,22 @@ def _backward(
     scale: float,
     dropout_p: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    if _by_kernels(q, v, bias, dropout_p):
+        gradients = _triton_launch.backward(
+            q,
+            k,
+            v,
+            out,
+            dout,
+            statistics,
+            start,
+            stop,
+            mask,
+            form=form,
+            detach_extrema=detach_extrema,
+            scale=scale,
+        )
+        return *gradients, q.new_empty(0)
     visible = Visible(k.shape[2], start, stop, mask)
     arguments = Arguments(form, detach_extrema, scale, dropout_p, int(seed))
     dq, dk, dv, dbias = _blocks.attend_backward(
@@ -124,8 +180,8 @@ def _fake_backward(
     *options: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     del dout, start, stop, mask, seed, out, statistics, options
-    dbias = q.new_empty(0) if bias is None or not bias_needed else torch.empty_like(bias)
-    return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v), dbias
+    dbias = q.new_empty(0) if bias is None or not bias_needed else bias.new_empty(bias.shape)
+    return q.new_empty(q.shape), q.new_empty(k.shape), q.new_empty(v.shape), dbias
 
 
 _FIRST_ONLY = (
@@ -138,8 +194,9 @@ class _Attention(Derivative):
     """The weighted values, with first derivatives."""
 
     @staticmethod
-    def forward(ctx: Any, below: Any, *arguments: Any) -> tuple[Tensor, Tensor]:
-        out, statistics = below(*arguments)
+    def forward(ctx: Any, below: Any, *inputs: Any) -> tuple[Tensor, Tensor]:
+        *arguments, for_backward = inputs
+        out, statistics = below(*arguments, for_backward or any(ctx.needs_input_grad))
         ctx.save_for_backward(*arguments[:8], out, statistics)
         ctx.options = arguments[8:]
         ctx.mark_non_differentiable(statistics)
@@ -149,12 +206,12 @@ class _Attention(Derivative):
     @staticmethod
     def backward(ctx: Any, dout: Tensor | None, _: Any) -> tuple[Tensor | None, ...]:
         if dout is None:
-            return (None,) * 13
+            return (None,) * 14
         needed = ctx.needs_input_grad[1:4]
         bias_needed = ctx.needs_input_grad[7]
         dq, dk, dv, dbias = _backward_operator(dout, *ctx.saved_tensors, bias_needed, *ctx.options)
         gradients = [g if n else None for g, n in zip((dq, dk, dv), needed, strict=True)]
-        return (None, *gradients, None, None, None, dbias if bias_needed else None) + (None,) * 5
+        return (None, *gradients, None, None, None, dbias if bias_needed else None) + (None,) * 6
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
@@ -186,7 +243,7 @@ _OPTIONS = "str form, bool detach_extrema, float scale, float dropout_p"
 _forward_operator: Callable[..., Any] = define(
     "sa_attention",
     "(Tensor q, Tensor k, Tensor v, Tensor start, Tensor stop, Tensor? mask, Tensor? bias, "
-    f"Tensor seed, {_OPTIONS}) -> (Tensor, Tensor)",
+    f"Tensor seed, {_OPTIONS}, bool for_backward) -> (Tensor, Tensor)",
     _forward,
     _fake_forward,
     _Attention,

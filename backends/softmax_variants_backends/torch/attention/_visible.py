@@ -14,7 +14,7 @@ from torch import Tensor
 __all__ = ["Visible"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Visible:
     """Key j is visible to query i if start_i <= j < stop_i and the mask, if any, is True there."""
 
