@@ -744,7 +744,9 @@ def main() -> None:
         return
     report: dict[str, Any] = {
         "device": torch.cuda.get_device_name(),
-        "command": ["python", *sys.argv],
+        "command": " ".join(
+            ["python", *(a.rsplit("/", 1)[-1] if a.startswith("/") else a for a in sys.argv)]
+        ),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "triton": triton.__version__,

@@ -31,6 +31,10 @@ Parameter: TypeAlias = Tensor | float
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _VARIANTS = ("softmax", "ssmax", "sa_softmax")
+# Asked once: torch.compile of PyTorch 2.11 cannot trace the question.
+_WITHOUT_AUTOCAST = {
+    kind for kind in ("meta", "lazy", "vulkan") if not torch.amp.is_autocast_available(kind)
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +50,17 @@ class Options:
 
     def given(self) -> dict[str, bool]:
         """Return which of the options differ from their defaults."""
-        default = Options()
+        # One by one: torch.compile of PyTorch 2.11 cannot trace vars() or fields().
+        pairs: dict[str, tuple[object, object]] = {
+            "s": (self.s, 1.0),
+            "b": (self.b, 0.0),
+            "n": (self.n, None),
+            "form": (self.form, "normalized"),
+            "detach_extrema": (self.detach_extrema, False),
+        }
         return {
-            name: isinstance(value, Tensor) or value != getattr(default, name)
-            for name, value in vars(self).items()
-            if name != "variant"
+            name: isinstance(value, Tensor) or value != default
+            for name, (value, default) in pairs.items()
         }
 
 
@@ -264,4 +274,4 @@ def _attention_dtype(tensor: Tensor) -> torch.dtype:
 
 def is_autocast_enabled(device_type: str) -> bool:
     """Return whether autocast is on for a kind of devices; there are kinds without it."""
-    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+    return device_type not in _WITHOUT_AUTOCAST and torch.is_autocast_enabled(device_type)

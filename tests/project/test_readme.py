@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from transformers_support.small_models import small_model
 
 ROOT = Path(__file__).resolve().parents[2]
