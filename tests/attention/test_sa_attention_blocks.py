@@ -204,7 +204,7 @@ def test_narrow_dtypes_lose_one_rounding(dtype: torch.dtype) -> None:
 def test_operators_pass_opcheck() -> None:
     q, k, v = (draw(1, 2, 3, 4, seed=seed).requires_grad_() for seed in (29, 30, 31))
     start = torch.zeros(1, 3, dtype=torch.int32)
-    interval, seed, options = (start, start + 3), torch.tensor(0), ("normalized", False, 0.5, 0.0)
+    interval, seed, options = (start, start + 3), None, ("normalized", False, 0.5, 0.0)
     mask = torch.ones(1, 1, 1, 3, dtype=torch.bool)
     arguments = (q, k, v, *interval, mask, None, seed, *options, False)
     checks = torch.library.opcheck(_forward_operator, arguments)

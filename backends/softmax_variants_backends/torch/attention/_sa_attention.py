@@ -39,7 +39,8 @@ def sa_attention(
     ``bias`` broadcasts to (batch, heads, queries, keys), with its last axis in full.
     """
     # Drawn on the CPU, from the generator that torch.manual_seed sets: a GPU is not waited for.
-    seed = torch.randint(2**62, ()) if dropout_p > 0.0 else torch.zeros((), dtype=torch.int64)
+    # Without dropout there is none: tensors of the CPU have no place in CUDA graphs.
+    seed = torch.randint(2**62, ()) if dropout_p > 0.0 else None
     for_backward = False  # The derivative sets it.
     out: Tensor
     out, _ = _forward_operator(
@@ -73,7 +74,7 @@ def _forward(
     stop: Tensor,
     mask: Tensor | None,
     bias: Tensor | None,
-    seed: Tensor,
+    seed: Tensor | None,
     form: str,
     detach_extrema: bool,  # noqa: FBT001
     scale: float,
@@ -93,7 +94,7 @@ def _forward(
             extrema=for_backward and not detach_extrema,
         )
     visible = Visible(k.shape[2], start, stop, mask)
-    arguments = Arguments(form, detach_extrema, scale, dropout_p, int(seed))
+    arguments = Arguments(form, detach_extrema, scale, dropout_p, 0 if seed is None else int(seed))
     return _blocks.attend(q, k, v, visible, bias, arguments), q.new_empty(0)
 
 
@@ -105,7 +106,7 @@ def _fake_forward(
     stop: Tensor,
     mask: Tensor | None,
     bias: Tensor | None,
-    seed: Tensor,
+    seed: Tensor | None,
     form: str,
     detach_extrema: bool,  # noqa: FBT001
     scale: float,
@@ -131,7 +132,7 @@ def _backward(
     stop: Tensor,
     mask: Tensor | None,
     bias: Tensor | None,
-    seed: Tensor,
+    seed: Tensor | None,
     out: Tensor,
     statistics: Tensor,
     bias_needed: bool,  # noqa: FBT001
@@ -157,7 +158,7 @@ def _backward(
         )
         return *gradients, q.new_empty(0)
     visible = Visible(k.shape[2], start, stop, mask)
-    arguments = Arguments(form, detach_extrema, scale, dropout_p, int(seed))
+    arguments = Arguments(form, detach_extrema, scale, dropout_p, 0 if seed is None else int(seed))
     dq, dk, dv, dbias = _blocks.attend_backward(
         q, k, v, dout, visible, bias, arguments, bias_needed=bias_needed
     )
@@ -173,7 +174,7 @@ def _fake_backward(
     stop: Tensor,
     mask: Tensor | None,
     bias: Tensor | None,
-    seed: Tensor,
+    seed: Tensor | None,
     out: Tensor,
     statistics: Tensor,
     bias_needed: bool,  # noqa: FBT001
@@ -243,7 +244,7 @@ _OPTIONS = "str form, bool detach_extrema, float scale, float dropout_p"
 _forward_operator: Callable[..., Any] = define(
     "sa_attention",
     "(Tensor q, Tensor k, Tensor v, Tensor start, Tensor stop, Tensor? mask, Tensor? bias, "
-    f"Tensor seed, {_OPTIONS}, bool for_backward) -> (Tensor, Tensor)",
+    f"Tensor? seed, {_OPTIONS}, bool for_backward) -> (Tensor, Tensor)",
     _forward,
     _fake_forward,
     _Attention,
@@ -252,7 +253,7 @@ _forward_operator: Callable[..., Any] = define(
 _backward_operator: Callable[..., Any] = define(
     "sa_attention_backward",
     "(Tensor dout, Tensor q, Tensor k, Tensor v, Tensor start, Tensor stop, Tensor? mask, "
-    "Tensor? bias, Tensor seed, Tensor out, Tensor statistics, bool bias_needed, "
+    "Tensor? bias, Tensor? seed, Tensor out, Tensor statistics, bool bias_needed, "
     f"{_OPTIONS}) -> (Tensor, Tensor, Tensor, Tensor)",
     _backward,
     _fake_backward,

@@ -31,9 +31,6 @@ class Visible:
     mask: Tensor | None = None
     """bool of shape (batch or 1, heads or 1, queries or 1, keys)."""
 
-    host: tuple[Tensor, Tensor] | None = None
-    """start and stop on the CPU, where they are known without waiting for a device."""
-
     @property
     def queries(self) -> int:
         """Number of queries."""
@@ -72,9 +69,12 @@ class Visible:
     def block_bounds(self, block: int) -> list[tuple[int, int]]:
         """Return, for each block of queries, the interval of keys that all its queries' lie in.
 
-        Waits for the device unless ``host`` is given.
+        Waits for the device; where that is not allowed, as a CUDA graph is captured, they are all
+        keys.
         """
-        start, stop = self.host or (self.start.cpu(), self.stop.cpu())
+        if self.start.is_cuda and torch.cuda.is_current_stream_capturing():
+            return [(0, self.keys)] * -(-self.queries // block)
+        start, stop = self.start.cpu(), self.stop.cpu()
         bounds = []
         for query in range(0, self.queries, block):
             low = start[:, query : query + block]
