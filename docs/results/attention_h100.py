@@ -1,10 +1,9 @@
 """Attention on an NVIDIA GPU: errors of the Triton kernels, and the speed of both variants.
 
-``python docs/results/attention_h100.py --check --configs --time --out FILE`` (and then
-``--table FILE`` for a Markdown table of the timings) with a CUDA build of
+``python docs/results/attention_h100.py --check --configs --time --out FILE`` with a CUDA build of
 PyTorch, Triton and this repository on the path. ``--check`` compares with float64, by
 FlashAttention's rule; ``--configs`` times block shapes; ``--time`` times the public functions
-beside PyTorch's own attention and the compiled formula.
+beside PyTorch's own attention and the compiled formula. ``attention_table.py`` prints the times.
 """
 
 from __future__ import annotations
@@ -708,28 +707,6 @@ def describe(row: dict[str, Any]) -> str:
     return " ".join(parts)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return the timings as a Markdown table; a ratio is the first's time over the second's."""
-    lines = [
-        "| shape | what | pass | ms | beside it, ms | ratio |",
-        "| --- | --- | --- | ---: | ---: | ---: |",
-    ]
-    for row in rows:
-        shape = "x".join(str(length) for length in row["shape"])
-        for key, value in row.items():
-            start = f"| {shape} | {row['name']} |"
-            if isinstance(value, dict):
-                times = f"{value['ms']:.3f} | {value['other_ms']:.3f} | {value['ratio']:.3f}"
-                lines.append(f"{start} {key} | {times} |")
-            elif key.endswith("GiB"):
-                lines.append(f"{start} {key.replace('_', ' ')}: {value:.3f} | | | |")
-            elif key == "inference_ms":
-                lines.append(f"{start} inference | {value:.3f} | | |")
-            elif key == "failure":
-                lines.append(f"{start} failed | | | |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Run the chosen sections."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -737,11 +714,7 @@ def main() -> None:
     parser.add_argument("--configs", action="store_true", help="time block shapes")
     parser.add_argument("--time", action="store_true", help="time the public functions")
     parser.add_argument("--out", type=Path, help="write all numbers there, as JSON")
-    parser.add_argument("--table", type=Path, help="print the timings of such a file, as Markdown")
     arguments = parser.parse_args()
-    if arguments.table is not None:
-        print(table(json.loads(arguments.table.read_text(encoding="utf-8"))["time"]))
-        return
     report: dict[str, Any] = {
         "device": torch.cuda.get_device_name(),
         "command": " ".join(
