@@ -7,6 +7,7 @@ maps queries, keys and values to outputs, without writing the weights. :func:`vi
 
 from __future__ import annotations
 
+from . import _requirements  # noqa: F401 - first: it says what is missing
 from ._attention import attention
 from ._modules import SASoftmax, Softmax, SSMax
 from ._query_scale import ssmax_query_scale

@@ -7,6 +7,7 @@ files. Requires transformers 5.8 or later.
 
 from __future__ import annotations
 
+from . import _requirements  # noqa: F401 - first: it says what is missing
 from ._attention_function import register
 from ._replace import replace_attention, restore_attention
 from ._saving import load_attention, save_attention

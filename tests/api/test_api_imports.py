@@ -63,3 +63,13 @@ def test_version_is_that_of_the_package() -> None:
 def test_everything_public_has_a_docstring() -> None:
     for name in sv.__all__:
         assert name == "__version__" or getattr(sv, name).__doc__
+
+
+@pytest.mark.parametrize(
+    ("name", "title"), [("torch", "PyTorch"), ("transformers", "the transformers library")]
+)
+def test_missing_framework_says_what_to_install(name: str, title: str) -> None:
+    code = f"import sys; sys.modules['{name}'] = None; import softmax_variants.{name}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    wanted = f'softmax_variants.{name} needs {title}: pip install "softmax-variants[{name}]"'
+    assert done.stderr.splitlines()[-1] == f"ModuleNotFoundError: {wanted}"
