@@ -156,7 +156,9 @@ def attention(
     each query beside ``causal=True``; a compiled program is interrupted to read `cu_seqlens`, and
     does not compare such a mask with `causal`.
 
-    As in PyTorch's own attention, what hidden keys and values hold must be finite.
+    As in PyTorch's own attention, what hidden keys and values hold must be finite. What a NaN in a
+    query comes to is up to the kernel in softmax and SSMax: PyTorch's on the CPU hides it. In
+    SA-Softmax the query's output is NaN.
 
     Under autocast, q, k and v are rounded to its dtype (float64 is left alone), SSMax's queries
     after they are scaled.

@@ -8,8 +8,6 @@ where Triton is at hand; compiled programs get plain operations to fuse with wha
 from __future__ import annotations
 
 import math
-from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -156,11 +154,6 @@ _transforms_active: Callable[[], bool] = torch._C._are_functorch_transforms_acti
 _is_batched: Callable[[Tensor], bool] = torch._C._functorch.is_legacy_batchedtensor
 
 
-@cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
-
-
 def _in_plain_operations(q: Tensor) -> bool:
     """Return whether to leave derivatives, batching and kernels to PyTorch."""
     # Gradients for a batch of cotangents are batched tensors outside of torch.func's transforms.
@@ -170,4 +163,4 @@ def _in_plain_operations(q: Tensor) -> bool:
 def _has_kernel(q: Tensor, other: torch.dtype) -> bool:
     """Return whether there is a kernel for queries and scaled ones of these dtypes."""
     same = q.dtype == other and q.dtype.itemsize == 2
-    return same and q.is_cuda and q.ndim <= 4 and _has_triton()
+    return same and q.is_cuda and q.ndim <= 4 and _triton_launch.has_triton()

@@ -26,6 +26,7 @@ __all__ = [
     "available",
     "backward",
     "forward",
+    "has_triton",
     "scale_queries",
     "scale_queries_backward",
     "statistics_size",
@@ -37,7 +38,10 @@ _SCALE_ELEMENTS = 8192
 
 
 @cache
-def _has_triton() -> bool:
+def has_triton() -> bool:
+    """Return whether there are NVIDIA's CUDA and a Triton that takes the kernels."""
+    if torch.version.hip is not None:
+        return False
     try:
         version: str = import_module("triton").__version__
     except ImportError:
@@ -56,8 +60,7 @@ def available(q: Tensor, v: Tensor | None = None) -> bool:
     return (
         q.is_cuda
         and q.dtype in _HALF
-        and torch.version.hip is None
-        and _has_triton()
+        and has_triton()
         and all(16 <= dim <= 256 and dim % 8 == 0 for dim in dims)
         and torch.cuda.get_device_capability(q.device) >= (8, 0)
     )
