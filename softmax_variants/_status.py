@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import re
-import sys
 from dataclasses import astuple, dataclass, fields
 from importlib import metadata
 
 from ._catalogue import BACKEND_MODULES
+from ._cuda_status import (
+    NO_GPU,
+    driver_library,
+    driver_loads,
+    gpu_problem,
+    torch_kernels_problem,
+)
 from ._dispatch import ENTRY_POINT_GROUP
 
 __all__ = ["BackendStatus", "BackendTable", "backends"]
@@ -30,9 +35,9 @@ class BackendStatus:
     usable: bool | None
     """Whether the backend can be used here; None if only importing it could tell."""
     reason: str = ""
-    """Why it is not usable, or not known to be."""
+    """Why it is not usable, or not known to be, or does without its CUDA kernels."""
     install: str = ""
-    """The command that makes it usable, where one does."""
+    """The command that mends this, where one does."""
 
 
 _UNKNOWN = "unknown"
@@ -146,9 +151,16 @@ def _own_status(name: str) -> BackendStatus:
         reason, install = f"{needed.title} is not installed", needed.install
     elif version != _UNKNOWN and _numbers(version) < _numbers(needed.minimum):
         reason, install = f"{needed.title} is older than {needed.minimum}", needed.install
-    elif name == "cupy" and not _driver_loads():
-        reason = f"the NVIDIA driver's library {_driver_library()} cannot be loaded"
-    return BackendStatus(name, needed.title, version, installed, not reason, reason, install)
+    elif name == "cupy" and not driver_loads():
+        reason = f"the NVIDIA driver's library {driver_library()} cannot be loaded"
+    elif name == "cupy" and gpu_problem() == NO_GPU:
+        reason = NO_GPU
+    usable = not reason
+    if usable and name in ("torch", "cupy"):
+        # Without them the array-API numerics serve.
+        reason, install = torch_kernels_problem() if name == "torch" else (gpu_problem(), "")
+        reason = reason and f"without CUDA kernels: {reason}"
+    return BackendStatus(name, needed.title, version, installed, usable, reason, install)
 
 
 def _third_party_status(entry: metadata.EntryPoint) -> BackendStatus:
@@ -180,17 +192,3 @@ def _numbers(version: str) -> list[int]:
     """Return the leading numbers of a version: [2, 6, 0] for 2.6.0+cu130."""
     leading = re.match(r"[\d.]*", version)
     return [int(part) for part in leading.group().split(".") if part] if leading else []
-
-
-def _driver_library() -> str:
-    return "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-
-
-def _driver_loads() -> bool:
-    # The library comes with the driver, not with CUDA or CuPy: where it loads, a driver is
-    # installed. It is not initialised, which would tie this process to a GPU.
-    try:
-        ctypes.CDLL(_driver_library())
-    except OSError:
-        return False
-    return True

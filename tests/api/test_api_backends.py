@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import sys
 import tomllib
 from importlib import metadata
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 import softmax_variants as sv
-from softmax_variants import BackendStatus, BackendTable
+from softmax_variants import BackendStatus, BackendTable, _cuda_status
 from softmax_variants._catalogue import BACKEND_MODULES
 from softmax_variants._status import _REQUIREMENTS
 
@@ -112,9 +113,153 @@ class TestCuPy:
         assert found.reason.startswith("the NVIDIA driver's library ")
         assert found.reason.endswith(" cannot be loaded")
 
-    def test_with_a_driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
+    @pytest.mark.parametrize("gpus", [None, [(9, 0)], [(7, 5), (8, 0)]])
+    def test_with_a_driver(
+        self, gpus: list[tuple[int, int]] | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        machine(monkeypatch, gpus)
         assert status("cupy") == BackendStatus("cupy", "CuPy", "14.0.1", True, True)
+
+    def test_without_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        machine(monkeypatch, [])
+        found = status("cupy")
+        assert (found.usable, found.reason) == (False, "no NVIDIA GPU is found")
+
+    def test_old_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        machine(monkeypatch, [(7, 0), (7, 5)])
+        found = status("cupy")
+        assert found.usable
+        assert found.reason == (
+            "without CUDA kernels: they need compute capability 8.0, the GPU has 7.5"
+        )
+
+
+class TestKernelsForPyTorch:
+    """PyTorch is usable either way; the reason says what its CUDA tensors do without."""
+
+    @pytest.fixture(autouse=True)
+    def cuda_build(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        machine(monkeypatch, [(9, 0)])
+        built_for(monkeypatch, "13.0")
+        monkeypatch.setattr(_cuda_status, "_nvrtc_loads", lambda: True)
+        has_bindings(monkeypatch, there=True)
+
+    def test_nothing_is_missing(self) -> None:
+        assert status("torch") == BackendStatus("torch", "PyTorch", torch.__version__, True, True)
+
+    def test_without_cuda(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        built_for(monkeypatch, None)
+        has_bindings(monkeypatch, there=False)
+        assert status("torch").reason == ""
+
+    @pytest.mark.parametrize(("cuda", "extra"), [("12.6", "cuda12"), ("13.0", "cuda13")])
+    def test_without_bindings(self, cuda: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        built_for(monkeypatch, cuda)
+        has_bindings(monkeypatch, there=False)
+        found = status("torch")
+        assert found.usable
+        assert found.reason == "without CUDA kernels: cuda-bindings is not installed"
+        assert found.install == f'pip install "softmax-variants[{extra}]"'
+
+    def test_without_nvrtc(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_cuda_status, "_nvrtc_loads", lambda: False)
+        found = status("torch")
+        assert found.usable
+        assert found.reason == "without CUDA kernels: CUDA's compiler NVRTC is not found"
+        assert found.install == 'pip install "softmax-variants[cuda13]"'
+
+    def test_amd(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        built_for(monkeypatch, None, hip="6.4")
+        found = status("torch")
+        assert found.usable
+        assert found.reason == "without CUDA kernels: they are for NVIDIA GPUs"
+
+    @pytest.mark.parametrize(
+        ("gpus", "reason"),
+        [
+            ([], "no NVIDIA GPU is found"),
+            ([(7, 5)], "they need compute capability 8.0, the GPU has 7.5"),
+        ],
+    )
+    def test_gpus(
+        self, gpus: list[tuple[int, int]], reason: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        machine(monkeypatch, gpus)
+        assert status("torch").usable
+        assert status("torch").reason == f"without CUDA kernels: {reason}"
+
+    def test_without_a_driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        machine(monkeypatch, None, driver=False)
+        assert status("torch").usable
+        assert status("torch").reason.startswith("without CUDA kernels: the NVIDIA driver's lib")
+
+
+def machine(
+    monkeypatch: pytest.MonkeyPatch, gpus: list[tuple[int, int]] | None, *, driver: bool = True
+) -> None:
+    """Have a driver, and these GPUs; None where the management library is missing."""
+
+    class Management:
+        def nvmlInit_v2(self) -> int:  # noqa: N802
+            return 0 if gpus else 9
+
+        def nvmlShutdown(self) -> int:  # noqa: N802
+            return 0
+
+        def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
+            count._obj.value = len(gpus or [])
+            return 0
+
+        def nvmlDeviceGetHandleByIndex_v2(self, index: int, device: Any) -> int:  # noqa: N802
+            device._obj.value = index + 1
+            return 0
+
+        def nvmlDeviceGetCudaComputeCapability(  # noqa: N802
+            self, device: Any, major: Any, minor: Any
+        ) -> int:
+            major._obj.value, minor._obj.value = (gpus or [])[device.value - 1]
+            return 0
+
+    def load(name: str) -> Any:
+        if "cuda" in name:
+            found = driver
+        else:
+            found = gpus is not None
+        if not found:
+            raise OSError(name)
+        return Management()
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+
+
+def built_for(monkeypatch: pytest.MonkeyPatch, cuda: str | None, *, hip: str | None = None) -> None:
+    monkeypatch.setattr(_cuda_status, "_torch_built_for", lambda: (cuda, hip))
+
+
+def has_bindings(monkeypatch: pytest.MonkeyPatch, *, there: bool) -> None:
+    find = importlib.util.find_spec
+
+    def found(name: str) -> Any:
+        if name != "cuda.bindings":
+            return find(name)
+        return find("torch") if there else None
+
+    monkeypatch.setattr(importlib.util, "find_spec", found)
+
+
+def test_what_pytorch_is_built_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("cuda", "hip"):
+        assert (
+            getattr(torch.version, name)
+            == dict(zip(("cuda", "hip"), _cuda_status._torch_built_for(), strict=True))[name]
+        )
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise RuntimeError('imported')")
+    version = "__version__ = '2.11.0+cu130'\ncuda: Optional[str] = '13.0'\nhip = None\n"
+    (tmp_path / "torch" / "version.py").write_text(version)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torch")
+    assert _cuda_status._torch_built_for() == ("13.0", None)
 
 
 def test_library_without_metadata(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,252 @@
+"""From shapes to paths: how many threads and blocks share a row, and where the row is kept.
+
+A row's tree of sums follows from its length, the dtype, the direction and the device, never from
+the layout, so its bits do too. The layout decides how memory is read and how many rows a block has.
+All that may be tuned is in this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from ._axes import broadcast_strides, row_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._axes import RowAxes
+    from ._launch import Layout, Limits
+
+__all__ = ["ITEM_SIZES", "Access", "Array", "Path", "Plan", "path_of", "plan_of"]
+
+ITEM_SIZES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+
+VECTOR_BYTES = 16
+SCRATCH_BYTES = 4864
+"""Shared memory that reductions take; groups.cuh has the same number."""
+MAX_PARTS = 16
+"""Blocks of a cluster."""
+WARP = 32
+
+REGIONS = {(2, False): 3, (2, True): 4, (4, False): 1, (4, True): 2, (8, False): 1, (8, True): 2}
+"""Copies of a row in shared memory, by item size and direction: x, dy, exponentials in float32."""
+
+BLOCK_THREADS = 256
+"""About as many threads as a block of several rows has."""
+STRIDED_BYTES = 32
+"""What is read at a time, at least, where rows are neighbours in memory and entries are not."""
+STRIDED_THREADS = {2: 1024, 4: 1024, 8: 512}
+STRIDED_SHARED = 200 * 1024
+"""What a block may take for that."""
+
+MAX_GRID = 2**31 - 1
+MAX_LENGTH = 2**31 - 1
+
+
+class Array(NamedTuple):
+    """An operand: its layout, and its address modulo 16."""
+
+    layout: Layout
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Path:
+    """How rows of a length are shared out."""
+
+    lanes: int
+    """Threads of a block that share a row, or its part."""
+    parts: int
+    """Blocks that share a row."""
+    part_length: int
+    """Entries of a part, in whole vectors."""
+    vectors: int
+    """Vectors of a part for each lane."""
+    split: bool
+    """Whether parts are blocks of separate launches, rather than of a cluster."""
+    row_bytes: int
+    """Shared memory of a row, or its part; 0: it is read from global memory again."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a kernel walks one array."""
+
+    strides: tuple[int, ...]
+    step: int
+    """Stride along the row."""
+    vector: bool
+    """Whether rows can be accessed 16 bytes at a time (of a mask: a vector's entries at once)."""
+    rows_first: bool
+    """Whether neighbouring rows are closer in memory than neighbouring entries."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that follows from shapes, strides, alignment and the device."""
+
+    dtype: str
+    length: int
+    axes: RowAxes
+    path: Path
+    rows_per_block: int
+    x: Access
+    dy: Access | None
+    out: Access
+    mask: Access | None
+    parameters: tuple[tuple[int, ...] | None, ...]
+    """Strides of s, b and n; None where it is no array."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.axes.rows
+
+    @property
+    def grid(self) -> int:
+        """Blocks of a launch."""
+        return -(-self.rows // self.rows_per_block) * self.path.parts
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.path.lanes * self.rows_per_block
+
+    @property
+    def shared(self) -> int:
+        """Dynamic shared memory of a block."""
+        return SCRATCH_BYTES + self.rows_per_block * self.path.row_bytes
+
+
+def path_of(length: int, item_size: int, limits: Limits, *, gradients: bool) -> Path:
+    """Return how rows of a length are shared out; the same for all layouts."""
+    regions = REGIONS[item_size, gradients]
+    capacity = limits.capacity[gradients]
+    while _path(capacity, 1, item_size, regions).row_bytes > _room(limits):
+        capacity //= 2
+    if length <= capacity:
+        return _path(length, 1, item_size, regions)
+    clusters = limits.capability >= (9, 0)
+    if clusters:
+        parts = _power_of_two(-(-length // capacity))
+        if parts <= MAX_PARTS:
+            return _path(length, parts, item_size, regions)
+        path = _path(length, MAX_PARTS, item_size, regions)
+        if path.part_length <= 2 * capacity and path.row_bytes <= _room(limits):
+            return path
+    if item_size == 8:
+        return _path(length, MAX_PARTS if clusters else 1, item_size, 0)
+    # Blocks of split rows keep x (and dy) only.
+    regions = 1 + gradients
+    parts = -(-length // capacity)
+    # Whole vectors a part: the last parts may have nothing left.
+    parts = -(-length // _path(length, parts, item_size, regions).part_length)
+    return _path(length, parts, item_size, regions, split=True)
+
+
+def _path(length: int, parts: int, item_size: int, regions: int, *, split: bool = False) -> Path:
+    entries = VECTOR_BYTES // item_size
+    row_vectors = -(-length // entries)
+    part_vectors = -(-row_vectors // parts)
+    if part_vectors <= 256:
+        lanes = min(WARP, _power_of_two(-(-part_vectors // 2)))
+    else:
+        lanes = min(512, _power_of_two(-(-part_vectors // 8)))
+    if parts > 1:
+        lanes = max(lanes, WARP)  # parts are summed by warps
+    vectors = -(-part_vectors // lanes)
+    return Path(
+        lanes=lanes,
+        parts=parts,
+        part_length=part_vectors * entries,
+        vectors=vectors,
+        split=split,
+        row_bytes=vectors * lanes * VECTOR_BYTES * regions,
+    )
+
+
+def plan_of(
+    x: Array,
+    out: Array,
+    *,
+    axis: int,
+    limits: Limits,
+    dy: Array | None = None,
+    mask: Array | None = None,
+    parameters: Sequence[Layout | None] = (None, None, None),
+) -> Plan | None:
+    """Return the plan of a call, None if kernels cannot take it: too many axes, blocks, entries.
+
+    ``dy`` is there for gradients; ``parameters`` are the layouts of s, b and n.
+    """
+    shape = x.layout.shape
+    item_size = ITEM_SIZES[x.layout.dtype]
+    length = shape[axis]
+    operands = [own for own in (x, out, dy, mask) if own is not None]
+    layouts = [own.layout for own in operands] + [own for own in parameters if own is not None]
+    strides = [broadcast_strides(own.shape, own.strides, shape) for own in layouts]
+    axes = row_axes(shape, axis, strides)
+    if axes is None or length > MAX_LENGTH:
+        return None
+    walks = iter(zip(axes.strides, (own[axis] for own in strides), strict=True))
+    entries = VECTOR_BYTES // item_size
+
+    def access(array: Array, per_vector: int, alignment: int) -> Access:
+        own, step = next(walks)
+        if length == 1:
+            step = 1
+        even = all(stride % per_vector == 0 for stride in own)
+        vector = step == 1 and array.offset % alignment == 0 and even
+        return Access(own, step, vector, rows_first=0 < abs(own[-1]) < abs(step))
+
+    x_access, out_access = (access(own, entries, VECTOR_BYTES) for own in (x, out))
+    dy_access = None if dy is None else access(dy, entries, VECTOR_BYTES)
+    # A vector's bytes of the mask are read in words of 4 bytes (2 for float64).
+    word = min(4, entries)
+    mask_access = None if mask is None else access(mask, word, word)
+    parameter_strides = tuple(None if own is None else next(walks)[0] for own in parameters)
+
+    path = path_of(length, item_size, limits, gradients=dy is not None)
+    strided = any(own is not None and own.rows_first for own in (x_access, out_access, dy_access))
+    plan = Plan(
+        dtype=x.layout.dtype,
+        length=length,
+        axes=axes,
+        path=path,
+        rows_per_block=_rows_per_block(path, axes.rows, item_size, limits, strided=strided),
+        x=x_access,
+        dy=dy_access,
+        out=out_access,
+        mask=mask_access,
+        parameters=parameter_strides,
+    )
+    return plan if plan.grid <= MAX_GRID else None
+
+
+def _rows_per_block(path: Path, rows: int, item_size: int, limits: Limits, *, strided: bool) -> int:
+    """Return how many rows a block has: a power of two, whole warps together."""
+    if path.parts > 1:
+        return 1
+    room = _room(limits)
+
+    def fitting(wanted: int, threads: int, shared: int) -> int:
+        while wanted > 1 and (wanted * path.lanes > threads or wanted * path.row_bytes > shared):
+            wanted //= 2
+        return wanted
+
+    found = fitting(min(BLOCK_THREADS // path.lanes or 1, _power_of_two(rows)), BLOCK_THREADS, room)
+    if strided:
+        wanted = min(STRIDED_BYTES // item_size, _power_of_two(rows))
+        found = max(found, fitting(wanted, STRIDED_THREADS[item_size], min(room, STRIDED_SHARED)))
+    return max(found, WARP // path.lanes)
+
+
+def _room(limits: Limits) -> int:
+    """Return the shared memory that a block's rows may take."""
+    return limits.shared - SCRATCH_BYTES
+
+
+def _power_of_two(value: int) -> int:
+    """Return the least power of two that is not smaller."""
+    return 1 << (value - 1).bit_length() if value > 1 else 1

@@ -1,0 +1,156 @@
+// What kernels ask of the device beside arithmetic: threads, exchanges, copies, bits, conversions.
+//
+// No CUDA header is included: NVRTC from a wheel comes without them. All code is compiled with
+// -fmad=false -ftz=false: a fused multiply-add is meant wherever it is, and nothing is flushed.
+// tests/cuda_support/ has the same functions for a CPU, which runs the kernels without a GPU.
+
+// Blocks have up to 1024 threads, of float64 512: at most 64, or 128, registers a thread.
+#if WIDE
+#define KERNEL extern "C" __global__ void __launch_bounds__(512, 1)
+#else
+#define KERNEL extern "C" __global__ void __launch_bounds__(1024, 1)
+#endif
+#define DEVICE __device__ __forceinline__
+#define DEVICE_CALL static __device__ __noinline__    // rare and long: not copied where it is used
+#define CONSTANT static __device__ const
+#define CALL_ARGUMENT(Type) const __grid_constant__ Type
+#define UNROLL _Pragma("unroll")
+
+typedef unsigned int Word;             // 32 bits
+typedef unsigned long long Address;
+
+struct alignas(16) Vector {            // what one access moves
+    Word word[4];
+};
+
+// Threads -------------------------------------------------------------------------------------
+
+DEVICE int thread_index() { return threadIdx.x; }
+DEVICE int block_threads() { return blockDim.x; }
+DEVICE long long block_index() { return blockIdx.x; }
+DEVICE void block_sync() { __syncthreads(); }
+
+// The value that another thread of the warp passes; all 32 threads must call. Of `lane` the lowest
+// 5 bits count.
+DEVICE int from_lane(int value, int lane) { return __shfl_sync(0xffffffffu, value, lane); }
+DEVICE int exchange(int value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
+DEVICE float exchange(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
+DEVICE double exchange(double value, int mask) {
+    return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+
+// Dynamic shared memory, 16-byte aligned.
+DEVICE unsigned char* shared_memory() {
+    extern __shared__ Vector shared_vectors[];
+    return reinterpret_cast<unsigned char*>(shared_vectors);
+}
+
+// Clusters of blocks ----------------------------------------------------------------------------
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+#define HAS_CLUSTERS 1
+#define CLUSTER(size) __cluster_dims__(size, 1, 1)
+DEVICE int cluster_rank() {
+    int rank;
+    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+DEVICE void cluster_arrive() {
+    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+}
+DEVICE void cluster_wait() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
+// A double of the shared memory of another block of the cluster, at this block's address.
+DEVICE double cluster_read(const double* shared, int rank) {
+    Word local = static_cast<Word>(__cvta_generic_to_shared(shared));
+    Word remote;
+    double value;
+    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(local), "r"(rank));
+    asm volatile("ld.shared::cluster.f64 %0, [%1];" : "=d"(value) : "r"(remote) : "memory");
+    return value;
+}
+#else
+#define HAS_CLUSTERS 0
+#endif
+
+// Copies ----------------------------------------------------------------------------------------
+
+// Start copying 16 bytes to shared memory; only the copying thread may read them after waiting.
+DEVICE void start_copy(void* shared, const void* global) {
+    Word target = static_cast<Word>(__cvta_generic_to_shared(shared));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(target), "l"(global)
+                 : "memory");
+}
+DEVICE void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+
+// Bits ------------------------------------------------------------------------------------------
+
+DEVICE int high_word(double a) { return __double2hiint(a); }
+DEVICE int low_word(double a) { return __double2loint(a); }
+DEVICE double from_words(int high, int low) { return __hiloint2double(high, low); }
+DEVICE Word bits_of(float a) { return __float_as_uint(a); }
+DEVICE float from_bits(Word bits) { return __uint_as_float(bits); }
+DEVICE Word smaller(Word a, Word b) { return min(a, b); }
+
+// NVRTC has no constants for these.
+#define INFINITY_DOUBLE __longlong_as_double(0x7ff0000000000000ll)
+#define INFINITY_FLOAT __int_as_float(0x7f800000)
+#define NAN_DOUBLE __longlong_as_double(0x7ff8000000000000ll)
+
+// Conversions and extrema -----------------------------------------------------------------------
+
+DEVICE float round_to_float(double a) { return __double2float_rn(a); }
+DEVICE float truncate_to_float(double a) { return __double2float_rz(a); }
+
+// The larger and the smaller; NaN if one is NaN.
+DEVICE float larger_or_nan(float a, float b) {
+    float result;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+    return result;
+}
+DEVICE float smaller_or_nan(float a, float b) {
+    float result;
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+    return result;
+}
+// The larger magnitude; a NaN is not seen.
+DEVICE float larger(float a, float b) { return fmaxf(a, b); }
+
+// The same of the two 16-bit numbers in each word.
+DEVICE Word larger_halves_or_nan(Word a, Word b) {
+    Word result;
+    asm("max.NaN.f16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+}
+DEVICE Word smaller_halves_or_nan(Word a, Word b) {
+    Word result;
+    asm("min.NaN.f16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+}
+DEVICE Word larger_bfloats_or_nan(Word a, Word b) {
+    Word result;
+    asm("max.NaN.bf16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+}
+DEVICE Word smaller_bfloats_or_nan(Word a, Word b) {
+    Word result;
+    asm("min.NaN.bf16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+}
+
+DEVICE float float_of_half(Word bits) {
+    float result;
+    asm("{.reg .b16 h; cvt.u16.u32 h, %1; cvt.f32.f16 %0, h;}" : "=f"(result) : "r"(bits));
+    return result;
+}
+DEVICE float float_of_bfloat(Word bits) { return from_bits(bits << 16); }
+// Two floats as two 16-bit numbers of one word, rounded to nearest, ties to even.
+DEVICE Word pack_halves(float low, float high) {
+    Word result;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+    return result;
+}
+DEVICE Word pack_bfloats(float low, float high) {
+    Word result;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+    return result;
+}

@@ -1,0 +1,411 @@
+// Gradients of rows of logits up to 32 bits, from x and dy, each read once.
+//
+//     dx_j = c p_j (r_j dy_j - G)                                  every variant
+//          + dy_j p_j / D                                          gates
+//          + lambda_j (G - P) / D - mu_j G / D                     minmax, normalized
+//          - lambda_j P                                            shifted
+//
+// with p = exp / S, y = r p, G = sum dy y, P = sum dy p; lambda_j and mu_j are the entry's shares in
+// the derivatives of the smallest and the largest logit. The row's term of db is
+// sum dy p (x - v) - G sum p (x - v).
+//
+// All sums are in binary64: their errors, 2^-44 of the sums of magnitudes, are far below what
+// 32-bit results resolve. 16-bit results are written in float, with errors of a few 2^-24 of the
+// terms that cancel, where no step leaves its range; else in binary64, too.
+
+#if !WIDE && GRADIENTS
+
+// What a row's threads find together.
+struct GradientSums {
+    double total = 0.0;      // sum e, with e = LIFT * exp
+    double weighted = 0.0;   // sum e dy; for gates sum e dy (x - lambda)
+    double plain = 0.0;      // gates: sum e dy
+    double spread = 0.0;     // SSMax: sum e (x - v)
+    double product = 0.0;    // SSMax: sum e dy (x - v)
+    int at_smallest = 0, at_largest = 0;   // gates: entries equal to the extrema
+
+    DEVICE void across(RowGroup& group) {
+        if (FUNCTION == SOFTMAX) {
+            double values[2] = {total, weighted};
+            group.sum(values);
+            total = values[0];
+            weighted = values[1];
+        } else if (FUNCTION == SSMAX) {
+            double values[4] = {total, weighted, spread, product};
+            group.sum(values);
+            total = values[0];
+            weighted = values[1];
+            spread = values[2];
+            product = values[3];
+        } else {
+            double values[5] = {total, weighted, plain, static_cast<double>(at_smallest),
+                                static_cast<double>(at_largest)};
+            group.sum(values);
+            total = values[0];
+            weighted = values[1];
+            plain = values[2];
+            at_smallest = static_cast<int>(values[3]);
+            at_largest = static_cast<int>(values[4]);
+        }
+    }
+};
+
+// x - lambda; absent entries' dy is 0, and this must not be infinite.
+DEVICE double gate_numerator(const RowFacts& facts, float x) {
+    return static_cast<double>(is_absent(x) ? facts.lower : x) - static_cast<double>(facts.lower);
+}
+
+// What the sums make of a row, and its gradients.
+struct Gradients {
+    RowFacts facts;
+    double factor;            // c / S, which has LIFT in it as e has
+    double mean;              // G
+    double inverse_span;      // 1 / D
+    double at_smallest, at_largest;   // what is added at the extrema
+    double term_s, term_b;    // of ds and db
+
+    DEVICE Gradients(const Call& call, const RowFacts& row, const GradientSums& sums)
+        : facts(row), inverse_span(1.0), at_smallest(0.0), at_largest(0.0),
+          term_s(0.0), term_b(0.0) {
+        double inverse = row.empty ? 0.0 : 1.0 / sums.total;
+        factor = row.scale * inverse;
+        mean = sums.weighted * inverse;
+        // A dy that is not finite reaches the sum, since no e is 0.
+        double seen = FUNCTION == SA_SOFTMAX ? sums.plain : sums.weighted;
+        facts.invalid = !row.empty && (row.invalid || !(seen - seen == 0.0));
+        if (FUNCTION == SSMAX) {
+            term_b = (sums.product - mean * sums.spread) * inverse;
+            term_s = term_b * row.log_n;
+            if (row.empty) term_s = term_b = 0.0;
+            if (facts.invalid) term_s = term_b = NAN_DOUBLE;
+        }
+        if (FUNCTION == SA_SOFTMAX) gate(call, sums, inverse);
+    }
+
+    DEVICE void gate(const Call& call, const GradientSums& sums, double inverse) {
+        bool ratio = call.form == FORM_MINMAX || call.form == FORM_NORMALIZED;
+        bool moving = call.form != FORM_PLAIN && !call.detach_extrema;
+        bool single = sums.at_smallest == 1 && facts.smallest == facts.largest;
+        if (facts.span == 0.0 || (moving && single)) {
+            // By convention, and where the one entry's weight does not depend on it.
+            factor = mean = 0.0;
+            return;
+        }
+        inverse_span = 1.0 / facts.span;
+        mean *= inverse_span;
+        if (!moving || facts.empty) return;
+        double plain_mean = sums.plain * inverse;
+        // An appended 0 has a share where it is an extremum, too, and all of it beyond.
+        bool appended = call.form == FORM_NORMALIZED;
+        double low = sums.at_smallest + (appended && facts.smallest == 0.0f ? 1 : 0);
+        double high = sums.at_largest + (appended && facts.largest == 0.0f ? 1 : 0);
+        bool has_low = !(appended && facts.smallest > 0.0f);
+        bool has_high = ratio && !(appended && facts.largest < 0.0f);
+        double pull = ratio ? (mean - plain_mean) * inverse_span : -plain_mean;
+        at_smallest = has_low ? pull / low : 0.0;
+        at_largest = has_high ? -mean * inverse_span / high : 0.0;
+    }
+
+    // The gradient from e.
+    DEVICE double gradient(float x, float dy, double power) const {
+        double cotangent = static_cast<double>(dy);
+        if (FUNCTION != SA_SOFTMAX) return power * (cotangent - mean) * factor;
+        double gate = gate_numerator(facts, x) * inverse_span;
+        double result = fma(cotangent, gate, -mean) + cotangent * inverse_span;
+        result = power * result * factor;
+        if (x == facts.smallest) result += at_smallest;
+        if (x == facts.largest) result += at_largest;
+        return result;
+    }
+
+    // In binary64, each thread alone; absent entries are 0 in rows of NaNs, too.
+    DEVICE Vector slow_vector(const Vector& entries, const Vector& cotangents) const {
+        Floats x(entries), dy(cotangents);
+        double result[PER_VECTOR];
+        UNROLL
+        for (int i = 0; i < PER_VECTOR; ++i) {
+            if (is_absent(x.value[i])) {
+                result[i] = 0.0;
+            } else if (facts.invalid) {
+                result[i] = NAN_DOUBLE;
+            } else {
+                double power = exponential_alone(facts.argument(x.value[i]));
+                result[i] = gradient(x.value[i], dy.value[i], power);
+            }
+        }
+        return rounded(result);
+    }
+};
+
+#if STORAGE_BITS == 16
+
+struct FastGradients {
+    float factor, mean, lower, inverse_span, smallest, largest, at_smallest, at_largest;
+    bool possible;   // whether no step leaves the range of float
+
+    // `size` is the largest |dy| of this thread. Powers are at most 2^64, and what multiplies them
+    // at most 2^42; products below 2^-126 end below 2^-166 once the factor is in.
+    DEVICE FastGradients(const Gradients& row, float size)
+        : factor(round_to_float(row.factor)), mean(round_to_float(row.mean)),
+          lower(row.facts.lower), inverse_span(round_to_float(row.inverse_span)),
+          smallest(row.facts.smallest), largest(row.facts.largest),
+          at_smallest(round_to_float(row.at_smallest)),
+          at_largest(round_to_float(row.at_largest)) {
+        const RowFacts& facts = row.facts;
+        possible = size <= 0x1p20f && fabs(row.mean) <= 0x1p40 && !facts.invalid;
+        if (FUNCTION == SSMAX) {
+            double scale = fabs(facts.scale);
+            possible = possible && scale <= 0x1p20 && (scale >= 0x1p-20 || scale == 0.0);
+        }
+        if (FUNCTION == SA_SOFTMAX) {
+            possible = possible && facts.span >= 0x1p-20 && facts.largest <= 0x1p20f &&
+                       facts.smallest >= -0x1p20f;
+        }
+    }
+
+    DEVICE float gradient(float x, float dy, float power) const {
+        if (FUNCTION != SA_SOFTMAX) return power * (dy - mean) * factor;
+        float gate = ((is_absent(x) ? lower : x) - lower) * inverse_span;
+        float result = power * (fmaf(dy, gate, -mean) + dy * inverse_span) * factor;
+        if (x == smallest) result += at_smallest;
+        if (x == largest) result += at_largest;
+        return result;
+    }
+};
+
+DEVICE Vector fast_vector(const FastGradients& fast, const Vector& entries,
+                          const Vector& cotangents, const Vector& first, const Vector& second) {
+    Floats x(entries), dy(cotangents);
+    Vector vector;
+    UNROLL
+    for (int i = 0; i < 4; ++i) {
+        float a = from_bits(i < 2 ? first.word[2 * i] : second.word[2 * i - 4]);
+        float b = from_bits(i < 2 ? first.word[2 * i + 1] : second.word[2 * i - 3]);
+        vector.word[i] = STORAGE::pack(fast.gradient(x.value[2 * i], dy.value[2 * i], a),
+                                       fast.gradient(x.value[2 * i + 1], dy.value[2 * i + 1], b));
+    }
+    return vector;
+}
+
+#endif
+
+// The sums over this thread's vectors; e is kept as floats where those are used, and `size` becomes
+// the largest |dy| where one could be too large for them.
+template <bool KEPT>
+DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
+                                    const Regions& regions, const RowFacts& facts, double root,
+                                    float& size) {
+    GradientSums sums;
+#if STORAGE_BITS == 16
+    Word sizes = 0;
+#endif
+    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
+        int w = m * group.lanes + group.lane;
+        Vector cotangents = regions.row(1)[w];
+        Floats x(regions.row(0)[w]), dy(cotangents);
+        double power[PER_VECTOR], weighted[PER_VECTOR], other[PER_VECTOR], more[PER_VECTOR];
+        UNROLL
+        for (int i = 0; i < PER_VECTOR; ++i) {
+            double difference = facts.difference(x.value[i]);
+            power[i] = exponential<ACCURATE>(facts.argument(x.value[i], difference), root);
+            weighted[i] = power[i] * static_cast<double>(dy.value[i]);
+            if (FUNCTION == SSMAX) {
+                other[i] = power[i] * difference;
+                more[i] = weighted[i] * difference;
+            }
+            if (FUNCTION == SA_SOFTMAX) {
+                other[i] = weighted[i];
+                weighted[i] *= gate_numerator(facts, x.value[i]);
+                sums.at_smallest += x.value[i] == facts.smallest ? 1 : 0;
+                sums.at_largest += x.value[i] == facts.largest ? 1 : 0;
+            }
+        }
+        sums.total += tree(power);
+        sums.weighted += tree(weighted);
+        if (FUNCTION == SSMAX) {
+            sums.spread += tree(other);
+            sums.product += tree(more);
+        }
+        if (FUNCTION == SA_SOFTMAX) sums.plain += tree(other);
+#if STORAGE_BITS == 16
+        if (KEPT) {
+            regions.row(2)[w] = rounded_to_floats(power, 0);
+            regions.row(3)[w] = rounded_to_floats(power, 4);
+            UNROLL
+            for (int i = 0; i < 4; ++i) {
+                sizes = STORAGE::larger(sizes, cotangents.word[i] & 0x7fff7fffu);
+            }
+        }
+#endif
+    }
+#if STORAGE_BITS == 16
+    size = larger(STORAGE::widen(sizes & 0xffff), STORAGE::widen(sizes >> 16));
+#endif
+    return sums;
+}
+
+// Write this thread's vectors, evaluated in binary64 throughout.
+DEVICE void write_exactly(const Call& call, const RowGroup& group, const Regions& regions,
+                          const Gradients& row, double root, Bits* out, const Span& span) {
+    Vector *x = regions.row(0), *dy = regions.row(1);
+    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
+        int w = m * group.lanes + group.lane;
+        Floats entries(x[w]), cotangents(dy[w]);
+        double result[PER_VECTOR];
+        UNROLL
+        for (int i = 0; i < PER_VECTOR; ++i) {
+            float value = entries.value[i];
+            double power = exponential<true>(row.facts.argument(value), root);
+            result[i] = row.gradient(value, cotangents.value[i], power);
+        }
+        // All threads of a warp take part in the exponentials, rows of NaNs included.
+        Vector vector = rounded(result);
+        if (row.facts.invalid) vector = row.slow_vector(x[w], dy[w]);
+        store_vector(out, span, w, x, vector);
+    }
+}
+
+DEVICE void write_vectors(const Call& call, const RowGroup& group, const Regions& regions,
+                          const Gradients& row, double root, float size, Bits* out,
+                          const Span& span) {
+#if STORAGE_BITS == 16
+    int vectors = static_cast<int>(call.vectors);
+    Vector *x = regions.row(0), *dy = regions.row(1);
+    FastGradients fast(row, size);
+    if (fast.possible) {
+        for (int m = 0; m < vectors; ++m) {
+            int w = m * group.lanes + group.lane;
+            store_vector(out, span, w, x, fast_vector(fast, x[w], dy[w], regions.row(2)[w],
+                                                      regions.row(3)[w]));
+        }
+        return;
+    }
+#pragma unroll 1
+    for (int m = 0; m < vectors; ++m) {
+        int w = m * group.lanes + group.lane;
+        store_vector(out, span, w, x, row.slow_vector(x[w], dy[w]));
+    }
+#else
+    write_exactly(call, group, regions, row, root, out, span);
+#endif
+}
+
+DEVICE void store_terms(const Call& call, const Gradients& row, long long index) {
+    call.terms[index] = row.term_s;
+    call.terms[call.rows + index] = row.term_b;
+}
+
+#if PARTS > 0
+
+DEVICE void rows_on_chip(const Call& call, int rank) {
+    RowGroup group(static_cast<int>(call.lanes), rank);
+    Regions regions(call, group);
+    long long first_row = block_index() / PARTS * call.rows_per_block;
+    long long row = first_row + group.slot;
+    double root = own_root();
+    load_rows(call, group, regions, first_row, call.x, call.dy);
+    apply_mask(call, group, regions, row);
+
+    Extrema extrema;
+    extrema.see(group, static_cast<int>(call.vectors), regions.row(0), regions.row(1));
+    extrema.across(group);
+    RowFacts facts(call, row < call.rows ? row : 0, extrema);
+    float size = 0.0f;
+    GradientSums sums = sums_of_vectors<true>(call, group, regions, facts, root, size);
+    sums.across(group);
+    group.done_reducing();
+
+    Gradients gradients(call, facts, sums);
+    if (FUNCTION == SSMAX && group.lane == 0 && group.part == 0 && row < call.rows) {
+        store_terms(call, gradients, row);
+    }
+    Span span(call, group, row < call.rows);
+    write_vectors(call, group, regions, gradients, root, size, output_row(call, span, row), span);
+    store_entries(call, group, regions, first_row);
+    group.leave();
+}
+
+#else
+
+// Split rows: a part by itself, the row's sums from its parts, and a part of the results. A part
+// knows only its own pivot v', smallest and largest logit; with f = exp(c (v' - v)) its sums count
+//     f sum e ...      and      f (sum e ... (x - v') + (v' - o) sum e ...)     for x - o.
+
+DEVICE PartSums sums_of_part(const Call& call, const RowGroup& group, const Regions& regions,
+                             const RowFacts& facts, double root) {
+    float size;
+    GradientSums found = sums_of_vectors<false>(call, group, regions, facts, root, size);
+    PartSums sums;
+    sums.value[TOTAL] = found.total;
+    sums.value[1] = found.weighted;
+    sums.value[2] = FUNCTION == SSMAX ? found.spread : found.plain;
+    sums.value[3] = FUNCTION == SSMAX ? found.product : found.at_smallest;
+    sums.value[4] = found.at_largest;
+    return sums;
+}
+
+struct RowSums {
+    GradientSums sums;
+
+    DEVICE void add(const RowFacts& row, const RowFacts& own, const PartSums& part,
+                    double power) {
+        sums.total += power * part.value[TOTAL];
+        if (FUNCTION == SOFTMAX) {
+            sums.weighted += power * part.value[1];
+        } else if (FUNCTION == SSMAX) {
+            double shift = own.pivot - row.pivot;
+            sums.weighted += power * part.value[1];
+            sums.spread += power * (part.value[2] + shift * part.value[TOTAL]);
+            sums.product += power * (part.value[3] + shift * part.value[1]);
+        } else {
+            // Of a part, lambda is its own smallest logit, or 0 in the plain form.
+            double shift = static_cast<double>(own.lower) - static_cast<double>(row.lower);
+            sums.weighted += power * (part.value[1] + shift * part.value[2]);
+            sums.plain += power * part.value[2];
+            if (own.smallest == row.smallest) {
+                sums.at_smallest += static_cast<int>(part.value[3]);
+            }
+            if (own.largest == row.largest) sums.at_largest += static_cast<int>(part.value[4]);
+        }
+    }
+    DEVICE void across(RowGroup& group) { sums.across(group); }
+    DEVICE PartSums stored() const {
+        PartSums stored;
+        stored.value[TOTAL] = sums.total;
+        stored.value[1] = sums.weighted;
+        stored.value[2] = FUNCTION == SSMAX ? sums.spread : sums.plain;
+        stored.value[3] = FUNCTION == SSMAX ? sums.product : sums.at_smallest;
+        stored.value[4] = sums.at_largest;
+        return stored;
+    }
+};
+
+DEVICE GradientSums of_stored(const PartSums& stored) {
+    GradientSums sums;
+    sums.total = stored.value[TOTAL];
+    sums.weighted = stored.value[1];
+    if (FUNCTION == SSMAX) {
+        sums.spread = stored.value[2];
+        sums.product = stored.value[3];
+    } else {
+        sums.plain = stored.value[2];
+        sums.at_smallest = static_cast<int>(stored.value[3]);
+        sums.at_largest = static_cast<int>(stored.value[4]);
+    }
+    return sums;
+}
+
+DEVICE void finish_row(const Call& call, const RowFacts& facts, const PartSums& sums,
+                       long long row) {
+    if (FUNCTION == SSMAX) store_terms(call, Gradients(call, facts, of_stored(sums)), row);
+}
+
+DEVICE void write_part(const Call& call, const RowGroup& group, const Regions& regions,
+                       const RowFacts& facts, const PartSums& sums, double root, Bits* out,
+                       const Span& span) {
+    write_exactly(call, group, regions, Gradients(call, facts, of_stored(sums)), root, out, span);
+}
+
+#endif
+
+#endif

@@ -1,0 +1,135 @@
+// The threads that share a row, and reductions over them.
+//
+// A row belongs to `lanes` threads of each of PARTS blocks, a cluster (of one block where PARTS is 1
+// or, for split rows, 0). Every reduction is the same tree for a
+// given length: a butterfly over the lanes of a warp, the warps in order, the parts in order. All
+// threads of a row end with the same bits. Shared memory begins with the scratch space that this
+// needs; two buffers take turns, so that one barrier a reduction is enough: who writes the buffer of
+// reduction k + 2 has passed the barrier of k + 1, which all reach after reading that of k.
+
+constexpr int MAX_VALUES = 6;      // of one reduction
+constexpr int MAX_WARPS = 32;      // of a block
+constexpr int MAX_PARTS = 16;      // of a cluster
+constexpr int SCRATCH_DOUBLES = 2 * (MAX_WARPS + 1 + MAX_PARTS) * MAX_VALUES;
+constexpr int SCRATCH_BYTES = 4864;    // SCRATCH_DOUBLES * 8, rounded up to 128; in _plan.py, too
+static_assert(SCRATCH_DOUBLES * 8 <= SCRATCH_BYTES, "scratch");
+
+struct Sum {
+    template <typename T>
+    DEVICE T operator()(T a, T b) const { return a + b; }
+};
+struct LargerOrNaN {
+    DEVICE float operator()(float a, float b) const { return larger_or_nan(a, b); }
+};
+struct SmallerOrNaN {
+    DEVICE float operator()(float a, float b) const { return smaller_or_nan(a, b); }
+};
+
+// Over the lanes of a row that lie in one warp. The butterfly gives all lanes the same bits, since
+// every combination here commutes.
+template <typename T, typename Combine>
+DEVICE T reduce_warp(T value, int lanes, Combine combine) {
+    UNROLL
+    for (int mask = 16; mask > 0; mask >>= 1) {
+        if (mask < lanes) value = combine(value, exchange(value, mask));
+    }
+    return value;
+}
+
+struct RowGroup {
+    int lanes;       // threads of this block that share the row
+    int lane;        // this thread among them
+    int slot;        // which of the block's rows
+    int part;        // which of the row's blocks this is
+    int reductions;  // so far
+
+    DEVICE RowGroup(int row_lanes, int row_part)
+        : lanes(row_lanes),
+          lane(thread_index() & (row_lanes - 1)),
+          slot(thread_index() / row_lanes),
+          part(row_part),
+          reductions(0) {}
+
+    // Whether exchanges beyond a warp are needed.
+    DEVICE bool wide() const { return lanes > 32 || PARTS > 1; }
+
+    // Values that are the same in a warp, from all warps and parts of the row:
+    // value[i] = combine of theirs. `combine(i, a, b)`.
+    template <int COUNT, typename Combine>
+    DEVICE void across_warps(double (&value)[COUNT], Combine combine) {
+        static_assert(COUNT <= MAX_VALUES, "values");
+        if (!wide()) return;
+        double* scratch = reinterpret_cast<double*>(shared_memory()) +
+                          (reductions & 1) * (SCRATCH_DOUBLES / 2);
+        reductions += 1;
+        int warp = thread_index() >> 5, warps = lanes >> 5, first = slot * warps;
+        if ((thread_index() & 31) == 0) {
+            UNROLL
+            for (int i = 0; i < COUNT; ++i) scratch[warp * MAX_VALUES + i] = value[i];
+        }
+        block_sync();
+        UNROLL
+        for (int i = 0; i < COUNT; ++i) value[i] = scratch[first * MAX_VALUES + i];
+        for (int other = 1; other < warps; ++other) {
+            UNROLL
+            for (int i = 0; i < COUNT; ++i) {
+                value[i] = combine(i, value[i], scratch[(first + other) * MAX_VALUES + i]);
+            }
+        }
+#if PARTS > 1
+        across_parts(value, combine, scratch);
+#endif
+    }
+
+#if PARTS > 1
+    template <int COUNT, typename Combine>
+    DEVICE void across_parts(double (&value)[COUNT], Combine combine, double* scratch) {
+        double* published = scratch + MAX_WARPS * MAX_VALUES;
+        double* collected = published + MAX_VALUES;
+        if (thread_index() == 0) {
+            UNROLL
+            for (int i = 0; i < COUNT; ++i) published[i] = value[i];
+        }
+        cluster_arrive();
+        cluster_wait();
+        if (thread_index() < PARTS) {
+            UNROLL
+            for (int i = 0; i < COUNT; ++i) {
+                collected[thread_index() * MAX_VALUES + i] =
+                    cluster_read(published + i, thread_index());
+            }
+        }
+        block_sync();
+        UNROLL
+        for (int i = 0; i < COUNT; ++i) value[i] = collected[i];
+        UNROLL
+        for (int other = 1; other < PARTS; ++other) {
+            UNROLL
+            for (int i = 0; i < COUNT; ++i) {
+                value[i] = combine(i, value[i], collected[other * MAX_VALUES + i]);
+            }
+        }
+    }
+#endif
+
+    // Sums over the row.
+    template <int COUNT>
+    DEVICE void sum(double (&value)[COUNT]) {
+        UNROLL
+        for (int i = 0; i < COUNT; ++i) value[i] = reduce_warp(value[i], lanes, Sum());
+        across_warps(value, [](int, double a, double b) { return a + b; });
+    }
+
+    // After the last reduction, and before the end of the kernel: no block may leave while another
+    // still reads its shared memory.
+    DEVICE void done_reducing() const {
+#if PARTS > 1
+        cluster_arrive();
+#endif
+    }
+    DEVICE void leave() const {
+#if PARTS > 1
+        cluster_wait();
+#endif
+    }
+};
