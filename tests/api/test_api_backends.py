@@ -221,10 +221,7 @@ def machine(
             return 0
 
     def load(name: str) -> Any:
-        if "cuda" in name:
-            found = driver
-        else:
-            found = gpus is not None
+        found = driver if "cuda" in name else gpus is not None
         if not found:
             raise OSError(name)
         return Management()

@@ -11,6 +11,7 @@
 #define CONSTANT static const
 #define CALL_ARGUMENT(Type) const Type&
 #define UNROLL
+#define UNROLL_VECTORS
 
 typedef unsigned int Word;
 typedef unsigned long long Address;
@@ -22,12 +23,13 @@ struct alignas(16) Vector {
 
 // What emulated_threads.cpp serves, for the thread that runs.
 
-enum Operation { FROM_LANE, EXCHANGE_INT, EXCHANGE_FLOAT, EXCHANGE_DOUBLE };
+enum Operation { EXCHANGE_INT, EXCHANGE_FLOAT, EXCHANGE_DOUBLE };
 
 extern "C" {
 int emulated_thread_index();
 int emulated_block_threads();
 long long emulated_block_index();
+long long emulated_grid_blocks();
 int emulated_cluster_rank();
 unsigned char* emulated_shared_memory();
 // The value that lane `from` passes in the same operation.
@@ -45,6 +47,7 @@ void emulated_wait_for_copies();
 DEVICE int thread_index() { return emulated_thread_index(); }
 DEVICE int block_threads() { return emulated_block_threads(); }
 DEVICE long long block_index() { return emulated_block_index(); }
+DEVICE long long grid_blocks() { return emulated_grid_blocks(); }
 DEVICE void block_sync() { emulated_block_sync(); }
 
 // CUDA's own functions.
@@ -60,10 +63,6 @@ DEVICE To same_bits(From value) {
     return result;
 }
 
-// As the instruction does: of the lane only its last five bits count.
-DEVICE int from_lane(int value, int lane) {
-    return static_cast<int>(emulated_exchange(FROM_LANE, static_cast<Word>(value), lane & 31));
-}
 DEVICE int exchange(int value, int mask) {
     int from = (thread_index() & 31) ^ mask;
     return static_cast<int>(emulated_exchange(EXCHANGE_INT, static_cast<Word>(value), from));

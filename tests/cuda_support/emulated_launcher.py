@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
+from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from cuda_support.emulator import DEVICE_SOURCE, Kernels, compile_kernels
@@ -16,9 +19,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["HOPPER", "EmulatedLauncher", "kernels_of"]
+__all__ = ["AMPERE", "HOPPER", "EmulatedLauncher", "NumpyLauncher", "holding", "kernels_of"]
 
-HOPPER = Limits(capability=(9, 0), shared=227 << 10)
+HOPPER = Limits(capability=(9, 0), shared=227 << 10, multiprocessors=1)
+AMPERE = Limits(capability=(8, 0), shared=163 << 10, multiprocessors=1)
+
+
+def holding(limits: Limits, entries: int) -> Limits:
+    """Return a device whose blocks hold so few entries that short rows need several."""
+    return replace(limits, capacity=(entries, entries))
 
 
 @cache
@@ -27,6 +36,11 @@ def kernels_of(module: Module) -> Kernels:
     parts = [
         (name, DEVICE_SOURCE if name == "device.cuh" else text) for name, text in files_of(module)
     ]
+    argument = "Call" if module.storage else "SumCalls"
+    visible = '__attribute__((visibility("default")))'
+    parts.append(
+        ("argument", f'extern "C" {{ {visible} int argument_bytes = sizeof({argument}); }}')
+    )
     return compile_kernels(parts, macros_of(module))
 
 
@@ -61,6 +75,8 @@ class EmulatedLauncher:
     def launch(self, kernel: Any, grid: int, block: int, shared: int, argument: bytes, /) -> None:
         kernels, name = kernel
         self.launched.append(name)
+        if len(argument) != (size := kernels.integer("argument_bytes")):
+            raise ValueError(f"{name} takes {size} bytes, got {len(argument)}")
         # rows_N: N blocks a cluster.
         _, _, size = name.rpartition("_")
         kernels.launch(
@@ -72,3 +88,28 @@ class EmulatedLauncher:
             cluster=int(size) if size.isdecimal() else 1,
             backwards=self.backwards,
         )
+
+
+class NumpyLauncher(EmulatedLauncher):
+    """The same for arrays of NumPy, which have negative strides, too."""
+
+    def locate(self, array: Any, /) -> tuple[int, Hashable]:
+        return array.ctypes.data, (array.shape, array.strides, array.dtype.name)
+
+    def layout(self, array: Any, /) -> Layout:
+        strides = tuple(stride // array.itemsize for stride in array.strides)
+        return Layout(array.shape, strides, array.dtype.name)
+
+    def empty_like(self, array: Any, /) -> Any:
+        return _aligned(array.shape, array.dtype)
+
+    def empty(self, shape: tuple[int, ...], dtype: str, /) -> Any:
+        return _aligned(shape, np.dtype(dtype))
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return NaNs at an address that 16 divides."""
+    size = prod(shape)
+    room = np.full(size + 16 // dtype.itemsize, np.nan, dtype)
+    start = -room.ctypes.data % 16 // dtype.itemsize
+    return room[start : start + size].reshape(shape)

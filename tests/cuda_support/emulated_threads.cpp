@@ -34,10 +34,9 @@ constexpr std::size_t VECTOR_BYTES = 16;
 constexpr std::size_t MESSAGE_BYTES = 400;
 
 // Where threads wait; the first ones are `Operation` of emulated_device.hpp.
-enum Place { FIRST_BARRIER = 4, AT_BLOCK = FIRST_BARRIER, AT_CLUSTER, ENDED, NOT_STARTED };
-constexpr const char* PLACES[] = {"from_lane", "exchange of int", "exchange of float",
-                                  "exchange of double", "block_sync", "cluster_wait", "its end",
-                                  "its start"};
+enum Place { AT_BLOCK = 3, AT_CLUSTER, ENDED, NOT_STARTED };
+constexpr const char* PLACES[] = {"exchange of int", "exchange of float", "exchange of double",
+                                  "block_sync", "cluster_wait", "its end", "its start"};
 
 // Fibers --------------------------------------------------------------------------------------
 
@@ -101,6 +100,7 @@ struct Launch {
     int threads, cluster;
     std::size_t shared_bytes;
     bool backwards;
+    long long grid;
 };
 
 Launch launch;
@@ -266,6 +266,7 @@ extern "C" {
 int emulated_thread_index() { return running->index; }
 int emulated_block_threads() { return launch.threads; }
 long long emulated_block_index() { return running->block->index; }
+long long emulated_grid_blocks() { return launch.grid; }
 int emulated_cluster_rank() { return running->rank; }
 unsigned char* emulated_shared_memory() { return running->block->shared; }
 
@@ -337,7 +338,7 @@ __attribute__((visibility("default"))) const char* emulated_launch(
     void* kernel, const void* argument, long long grid, int block, long long shared_bytes,
     int cluster, int backwards) {
     launch = {reinterpret_cast<void (*)(const void*)>(kernel), argument, block, cluster,
-              static_cast<std::size_t>(shared_bytes), backwards != 0};
+              static_cast<std::size_t>(shared_bytes), backwards != 0, grid};
     std::size_t count = static_cast<std::size_t>(block) * cluster;
     if (stack_of(count - 1) == nullptr) return "no memory for the threads' stacks";
     if (threads.size() < count) threads.resize(count);

@@ -31,7 +31,7 @@ DEVICE_SOURCE = (_HERE / "emulated_device.hpp").read_text()
 
 # -march=native: fma is an instruction then, not a call. Nothing is fused that the source does not
 # fuse, and char has a sign, as on the GPU.
-_OPTIONS = ("-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fno-fast-math")
+_OPTIONS = ("-std=c++17", "-Og", "-march=native", "-ffp-contract=off", "-fno-fast-math")
 _OPTIONS += (
     "-fsigned-char",
     "-fno-strict-aliasing",
@@ -61,6 +61,10 @@ class Kernels:
         integer, pointer = ctypes.c_longlong, ctypes.c_void_p
         self._launch.argtypes = [pointer, ctypes.c_char_p, integer, ctypes.c_int, integer]
         self._launch.argtypes += [ctypes.c_int, ctypes.c_int]
+
+    def integer(self, name: str) -> int:
+        """Return an int that the source defines, with C linkage and visible."""
+        return ctypes.c_int.in_dll(self._library, name).value
 
     def launch(
         self,

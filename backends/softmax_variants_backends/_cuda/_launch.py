@@ -34,6 +34,8 @@ class Limits:
     """Compute capability."""
     shared: int
     """Bytes of shared memory that a block may ask for."""
+    multiprocessors: int = 132
+    """How many there are."""
     capacity: tuple[int, int] = (16384, 8192)
     """Entries of a row that a block holds: of weights, of gradients. Tests have smaller ones."""
 
@@ -48,6 +50,10 @@ class Module(NamedTuple):
     gradients: bool = False
     parts: int = 1
     """Blocks that share a row as a cluster; 0: the kernels of split rows."""
+    lanes: int = 0
+    """Threads of a block that share a row, and"""
+    vectors: int = 0
+    """16-byte vectors of each, where the kernels are compiled for them; 0: for any."""
 
 
 class Launcher(Protocol):

@@ -16,6 +16,7 @@ from cuda.bindings import driver, nvrtc
 from ._arguments import Arguments
 from ._compile import CompileError, cubin_of, serves
 from ._launch import Layout, Limits, Module
+from ._plan import ITEM_SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["TorchLauncher", "launcher_on"]
 
-_current_stream: Any = torch._C._cuda_getCurrentRawStream
+# PyTorch's own annotations leave it out; builds without CUDA do, too.
+_current_stream: Any = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+
+
+_DTYPES = {name: getattr(torch, name) for name in ITEM_SIZES}
 
 
 class CudaError(RuntimeError):
@@ -62,6 +67,7 @@ class TorchLauncher:
 
     def __init__(self, index: int) -> None:
         self._index = index
+        self._place = torch.device("cuda", index)
         self._arguments = Arguments()
         self._libraries: dict[Module, Any] = {}
         self._device = _checked(driver.cuDeviceGet(index))
@@ -71,6 +77,7 @@ class TorchLauncher:
         self.limits = Limits(
             capability=torch.cuda.get_device_capability(index),
             shared=_checked(driver.cuDeviceGetAttribute(shared, self._device)),
+            multiprocessors=torch.cuda.get_device_properties(index).multi_processor_count,
         )
 
     def locate(self, array: Tensor, /) -> tuple[int, Hashable]:
@@ -83,8 +90,7 @@ class TorchLauncher:
         return torch.empty_like(array)
 
     def empty(self, shape: tuple[int, ...], dtype: str, /) -> Tensor:
-        device = torch.device("cuda", self._index)
-        return torch.empty(shape, dtype=getattr(torch, dtype), device=device)
+        return torch.empty(shape, dtype=_DTYPES[dtype], device=self._place)
 
     def kernel(self, module: Module, name: str, shared: int, /) -> Any:
         del shared  # kernels are allowed all that there is

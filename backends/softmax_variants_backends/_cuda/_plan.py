@@ -7,7 +7,7 @@ All that may be tuned is in this file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ._axes import broadcast_strides, row_axes
@@ -29,8 +29,21 @@ MAX_PARTS = 16
 """Blocks of a cluster."""
 WARP = 32
 
-REGIONS = {(2, False): 3, (2, True): 4, (4, False): 1, (4, True): 2, (8, False): 1, (8, True): 2}
-"""Copies of a row in shared memory, by item size and direction: x, dy, exponentials in float32."""
+ARRAYS = {False: 1, True: 2}
+"""Arrays that a row has in shared memory: x, for gradients also dy."""
+KEPT = {(2, False): 2, (4, False): 1, (2, True): 2}
+"""By item size and direction: how many times a row's memory the exponentials take, where they are
+kept there from the sum to the result. Elsewhere they are evaluated again, which takes less time
+than the memory would cost in rows that a multiprocessor works on at once."""
+KEPT_IN_LONG_PARTS = {(2, False)}
+"""Where they are kept even in parts beyond the capacity."""
+
+LANE_VECTORS = {(2, False): 2, (4, False): 4, (2, True): 4, (4, True): 8, (8, False): 8, (8, True): 8}
+"""Vectors that a lane has, at most until a row has all the lanes there may be."""
+MOST_KNOWN_VECTORS = {(2, False): 2, (4, False): 4, (2, True): 8, (4, True): 8}
+"""Kernels for more vectors a lane are not compiled specially. Those of weights hold their vectors,
+and the exponentials, in registers."""
+MAX_LANES = {2: 1024, 4: 1024, 8: 512}
 
 BLOCK_THREADS = 256
 """About as many threads as a block of several rows has."""
@@ -40,6 +53,8 @@ STRIDED_THREADS = {2: 1024, 4: 1024, 8: 512}
 STRIDED_SHARED = 200 * 1024
 """What a block may take for that."""
 
+REGISTERS = 64
+"""Of a thread, at most."""
 MAX_GRID = 2**31 - 1
 MAX_LENGTH = 2**31 - 1
 
@@ -65,8 +80,18 @@ class Path:
     """Vectors of a part for each lane."""
     split: bool
     """Whether parts are blocks of separate launches, rather than of a cluster."""
-    row_bytes: int
-    """Shared memory of a row, or its part; 0: it is read from global memory again."""
+    kept: int
+    """Times an array's memory that the exponentials kept take; 0: they are evaluated again."""
+    arrays: int
+    """Arrays that are loaded: x, or x and dy."""
+    special: bool
+    """Whether kernels may be compiled for such rows: all lanes have as many vectors, and few."""
+    array_bytes: int
+    """Shared memory of one of them; 0: it is read from global memory again."""
+
+    def row_bytes(self, buffers: int) -> int:
+        """Return the shared memory of a row, or its part, loaded to one buffer or two."""
+        return self.array_bytes * (buffers * self.arrays + self.kept)
 
 
 @dataclass(frozen=True)
@@ -91,6 +116,12 @@ class Plan:
     axes: RowAxes
     path: Path
     rows_per_block: int
+    special: bool
+    """Whether the kernels are compiled for such rows, all accessed as vectors."""
+    buffers: int
+    """2: rows are loaded while those before them are worked on."""
+    grid: int
+    """Blocks of a launch."""
     x: Access
     dy: Access | None
     out: Access
@@ -99,14 +130,14 @@ class Plan:
     """Strides of s, b and n; None where it is no array."""
 
     @property
+    def known(self) -> tuple[int, int]:
+        """What kernels for such arrays are compiled for: lanes and vectors, 0 for any."""
+        return (self.path.lanes, self.path.vectors) if self.special else (0, 0)
+
+    @property
     def rows(self) -> int:
         """Number of rows."""
         return self.axes.rows
-
-    @property
-    def grid(self) -> int:
-        """Blocks of a launch."""
-        return -(-self.rows // self.rows_per_block) * self.path.parts
 
     @property
     def threads(self) -> int:
@@ -116,43 +147,48 @@ class Plan:
     @property
     def shared(self) -> int:
         """Dynamic shared memory of a block."""
-        return SCRATCH_BYTES + self.rows_per_block * self.path.row_bytes
+        if self.special and self.dy is None:
+            return SCRATCH_BYTES  # weights: the rows are held in registers
+        return _shared(self.path, self.rows_per_block, self.buffers)
 
 
 def path_of(length: int, item_size: int, limits: Limits, *, gradients: bool) -> Path:
     """Return how rows of a length are shared out; the same for all layouts."""
-    regions = REGIONS[item_size, gradients]
+    kind = item_size, gradients
+    kept = KEPT.get(kind, 0)
     capacity = limits.capacity[gradients]
-    while _path(capacity, 1, item_size, regions).row_bytes > _room(limits):
+
+    def fits(path: Path) -> bool:
+        return path.row_bytes(1) <= _room(limits)
+
+    while not fits(_path(capacity, 1, kind, kept)):
         capacity //= 2
     if length <= capacity:
-        return _path(length, 1, item_size, regions)
+        return _path(length, 1, kind, kept)
     clusters = limits.capability >= (9, 0)
     if clusters:
         parts = _power_of_two(-(-length // capacity))
         if parts <= MAX_PARTS:
-            return _path(length, parts, item_size, regions)
-        path = _path(length, MAX_PARTS, item_size, regions)
-        if path.part_length <= 2 * capacity and path.row_bytes <= _room(limits):
+            return _path(length, parts, kind, kept)
+        path = _path(length, MAX_PARTS, kind, kept if kind in KEPT_IN_LONG_PARTS else 0)
+        if path.part_length <= 2 * capacity and fits(path):
             return path
     if item_size == 8:
-        return _path(length, MAX_PARTS if clusters else 1, item_size, 0)
-    # Blocks of split rows keep x (and dy) only.
-    regions = 1 + gradients
+        return replace(_path(length, MAX_PARTS if clusters else 1, kind), array_bytes=0)
     parts = -(-length // capacity)
     # Whole vectors a part: the last parts may have nothing left.
-    parts = -(-length // _path(length, parts, item_size, regions).part_length)
-    return _path(length, parts, item_size, regions, split=True)
+    parts = -(-length // _path(length, parts, kind).part_length)
+    return _path(length, parts, kind, split=True)
 
 
-def _path(length: int, parts: int, item_size: int, regions: int, *, split: bool = False) -> Path:
+def _path(
+    length: int, parts: int, kind: tuple[int, bool], kept: int = 0, *, split: bool = False
+) -> Path:
+    item_size, gradients = kind
     entries = VECTOR_BYTES // item_size
     row_vectors = -(-length // entries)
     part_vectors = -(-row_vectors // parts)
-    if part_vectors <= 256:
-        lanes = min(WARP, _power_of_two(-(-part_vectors // 2)))
-    else:
-        lanes = min(512, _power_of_two(-(-part_vectors // 8)))
+    lanes = min(MAX_LANES[item_size], _power_of_two(-(-part_vectors // LANE_VECTORS[kind])))
     if parts > 1:
         lanes = max(lanes, WARP)  # parts are summed by warps
     vectors = -(-part_vectors // lanes)
@@ -162,7 +198,14 @@ def _path(length: int, parts: int, item_size: int, regions: int, *, split: bool 
         part_length=part_vectors * entries,
         vectors=vectors,
         split=split,
-        row_bytes=vectors * lanes * VECTOR_BYTES * regions,
+        kept=kept,
+        arrays=ARRAYS[gradients],
+        special=(
+            not split
+            and vectors <= MOST_KNOWN_VECTORS.get(kind, 0)
+            and parts * lanes * vectors * entries == length
+        ),
+        array_bytes=vectors * lanes * VECTOR_BYTES,
     )
 
 
@@ -209,37 +252,70 @@ def plan_of(
 
     path = path_of(length, item_size, limits, gradients=dy is not None)
     strided = any(own is not None and own.rows_first for own in (x_access, out_access, dy_access))
-    plan = Plan(
+    rows = _rows_per_block(path, axes.rows, item_size, limits, strided=strided)
+    accessed = (x_access, out_access, *(() if dy_access is None else (dy_access,)))
+    special = path.special and all(own.vector for own in accessed)
+    held = special and dy is None
+    buffers = 1 if held else _buffers(path, rows, item_size, limits, strided=strided)
+    grid = -(-axes.rows // rows) * path.parts
+    if buffers == 2:
+        # Blocks go from rows to rows; no more of them than can be there at once.
+        grid = min(grid, _resident(path, rows, buffers, limits))
+    if grid > MAX_GRID:
+        return None
+    return Plan(
         dtype=x.layout.dtype,
         length=length,
         axes=axes,
         path=path,
-        rows_per_block=_rows_per_block(path, axes.rows, item_size, limits, strided=strided),
+        rows_per_block=rows,
+        special=special,
+        buffers=buffers,
+        grid=grid,
         x=x_access,
         dy=dy_access,
         out=out_access,
         mask=mask_access,
         parameters=parameter_strides,
     )
-    return plan if plan.grid <= MAX_GRID else None
 
 
 def _rows_per_block(path: Path, rows: int, item_size: int, limits: Limits, *, strided: bool) -> int:
     """Return how many rows a block has: a power of two, whole warps together."""
     if path.parts > 1:
         return 1
-    room = _room(limits)
 
     def fitting(wanted: int, threads: int, shared: int) -> int:
-        while wanted > 1 and (wanted * path.lanes > threads or wanted * path.row_bytes > shared):
+        while wanted > 1 and (wanted * path.lanes > threads or wanted * path.row_bytes(1) > shared):
             wanted //= 2
         return wanted
 
+    room = _room(limits)
     found = fitting(min(BLOCK_THREADS // path.lanes or 1, _power_of_two(rows)), BLOCK_THREADS, room)
     if strided:
         wanted = min(STRIDED_BYTES // item_size, _power_of_two(rows))
         found = max(found, fitting(wanted, STRIDED_THREADS[item_size], min(room, STRIDED_SHARED)))
     return max(found, WARP // path.lanes)
+
+
+def _buffers(path: Path, rows: int, item_size: int, limits: Limits, *, strided: bool) -> int:
+    if item_size == 8 or path.split or strided:
+        return 1
+    return 2 if _shared(path, rows, 2) <= limits.shared else 1
+
+
+def _shared(path: Path, rows: int, buffers: int) -> int:
+    return SCRATCH_BYTES + rows * path.row_bytes(buffers)
+
+
+def _resident(path: Path, rows: int, buffers: int, limits: Limits) -> int:
+    """Return how many blocks the device can hold at once, whole clusters."""
+    threads = path.lanes * rows
+    # Each block takes 1 KiB of shared memory of its own.
+    by_shared = (limits.shared + 1024) // (_shared(path, rows, buffers) + 1024)
+    by_registers = 65536 // (REGISTERS * threads)
+    each = max(1, min(by_shared, by_registers, 2048 // threads, 32))
+    return max(1, each * limits.multiprocessors // path.parts) * path.parts
 
 
 def _room(limits: Limits) -> int:

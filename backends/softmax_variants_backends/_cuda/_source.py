@@ -44,6 +44,8 @@ def macros_of(module: Module) -> dict[str, str]:
         "FUNCTION": module.function.upper(),
         "GRADIENTS": str(int(module.gradients)),
         "PARTS": str(module.parts),
+        "LANES": str(module.lanes),
+        "VECTORS": str(module.vectors),
     }
 
 

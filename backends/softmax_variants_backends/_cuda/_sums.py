@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._launch import Layout
 
-__all__ = ["HEAD", "SUM_SHARED", "SUM_THREADS", "Sum", "sum_of"]
+__all__ = ["CALLS", "SUM_SHARED", "SUM_THREADS", "Sum", "sum_of"]
 
 SUM_THREADS = 256
 """Threads of a block of the kernel; sums.cuh has the same number."""
@@ -32,10 +32,10 @@ CHUNK = 8192
 TERMS_A_LANE = 4
 """Fewer are not worth another thread."""
 
-HEAD = struct.Struct("=2Q")
-"""Addresses of the terms and of the sums."""
-
 _TAIL = struct.Struct(f"={11 + 4 * MAX_AXES}q")
+
+CALLS = struct.Struct(f"=2Q{_TAIL.size}s2Q{_TAIL.size}s")
+"""The sums of ds and of db, for each the addresses of the terms and of the sums, and the rest."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Sum:
         return _blocks(self.elements, _lanes(self.chunks)) if self.chunks > 1 else 0
 
     def first(self, *, low: int) -> bytes:
-        """Return what follows the head in the first launch.
+        """Return what follows the addresses in the first launch.
 
         The low words of the terms are ``low`` doubles behind their high words, if it is not 0.
         """
@@ -92,7 +92,7 @@ class Sum:
         )
 
     def last(self) -> bytes:
-        """Return what follows the head in the second launch, which adds the partial sums."""
+        """Return what follows the addresses in the second launch, which adds the partial sums."""
         return _TAIL.pack(
             TYPES[self.dtype],
             self.partial_sums,

@@ -7,27 +7,31 @@ kernels do not take (more than eight axes that cannot be merged).
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cupy
 
-from softmax_variants_backends._cuda._launch_cupy import launcher_on
 from softmax_variants_backends._cuda._rows import RowKernels
 from softmax_variants_backends.array_api import _functions
 
 from ._namespace import namespace
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["sa_softmax", "sa_softmax_vjp", "softmax", "softmax_vjp", "ssmax", "ssmax_vjp"]
-
-_current_device: Callable[[], int] = cupy.cuda.runtime.getDevice
+__all__ = [
+    "kernels_on",
+    "sa_softmax",
+    "sa_softmax_vjp",
+    "softmax",
+    "softmax_vjp",
+    "ssmax",
+    "ssmax_vjp",
+]
 
 
 @cache
 def kernels_on(index: int) -> RowKernels | None:
     """Return the kernels on a device, None if they cannot be had."""
+    from softmax_variants_backends._cuda._launch_cupy import launcher_on
+
     launcher = launcher_on(index)
     return None if launcher is None else RowKernels(launcher)
 
@@ -39,7 +43,7 @@ def _weights(
     kernels = kernels_on(index)
     if kernels is None:
         return None
-    if _current_device() == index:
+    if cupy.cuda.runtime.getDevice() == index:
         return kernels.weights(function, axis, form, x, s, b, n, where, out)
     with cupy.cuda.Device(index):
         return kernels.weights(function, axis, form, x, s, b, n, where, out)
@@ -62,7 +66,7 @@ def _gradients(
     kernels = kernels_on(index)
     if kernels is None:
         return None
-    if _current_device() == index:
+    if cupy.cuda.runtime.getDevice() == index:
         return kernels.gradients(function, axis, form, detach_extrema, x, dy, s, b, n, where)
     with cupy.cuda.Device(index):
         return kernels.gradients(function, axis, form, detach_extrema, x, dy, s, b, n, where)

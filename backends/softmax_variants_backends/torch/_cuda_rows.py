@@ -103,11 +103,12 @@ def _plain(index: int, values: tuple[Any, ...]) -> bool:
     What a mode or a tracer is to see are operations of PyTorch, and a launch is none.
     """
     for value in values:
-        if isinstance(value, Tensor) and not (
-            (type(value) is Tensor or type(value) is torch.nn.Parameter)
-            and value.get_device() == index
-            and not value.is_neg()  # numbers are stored with the other sign
-        ):
+        kind = type(value)
+        if kind is Tensor or kind is torch.nn.Parameter:
+            # A tensor may be stored with the other sign.
+            if value.get_device() != index or value.is_neg():
+                return False
+        elif isinstance(value, Tensor):
             return False
     if _dispatch_modes() or _tracing_state() is not None:
         return False

@@ -4,17 +4,26 @@
 // -fmad=false -ftz=false: a fused multiply-add is meant wherever it is, and nothing is flushed.
 // tests/cuda_support/ has the same functions for a CPU, which runs the kernels without a GPU.
 
-// Blocks have up to 1024 threads, of float64 512: at most 64, or 128, registers a thread.
+// The threads of a block, and how many blocks are to be there at once, limit registers: to 128 for
+// float64, 64 for the most threads; rows held in registers get 80 where that leaves warps enough.
 #if WIDE
-#define KERNEL extern "C" __global__ void __launch_bounds__(512, 1)
+#define BOUNDS __launch_bounds__(512, 1)
+#elif VECTORS > 0 && !GRADIENTS && LANES <= 256 && STORAGE_BITS == 32
+#define BOUNDS __launch_bounds__(256, 3)
 #else
-#define KERNEL extern "C" __global__ void __launch_bounds__(1024, 1)
+#define BOUNDS __launch_bounds__(1024, 1)
 #endif
+#define KERNEL extern "C" __global__ void BOUNDS
 #define DEVICE __device__ __forceinline__
 #define DEVICE_CALL static __device__ __noinline__    // rare and long: not copied where it is used
-#define CONSTANT static __device__ const
+#define CONSTANT __constant__
 #define CALL_ARGUMENT(Type) const __grid_constant__ Type
 #define UNROLL _Pragma("unroll")
+#if VECTORS > 0    // loops over a lane's vectors
+#define UNROLL_VECTORS _Pragma("unroll")
+#else
+#define UNROLL_VECTORS _Pragma("unroll 1")
+#endif
 
 typedef unsigned int Word;             // 32 bits
 typedef unsigned long long Address;
@@ -28,11 +37,10 @@ struct alignas(16) Vector {            // what one access moves
 DEVICE int thread_index() { return threadIdx.x; }
 DEVICE int block_threads() { return blockDim.x; }
 DEVICE long long block_index() { return blockIdx.x; }
+DEVICE long long grid_blocks() { return gridDim.x; }
 DEVICE void block_sync() { __syncthreads(); }
 
-// The value that another thread of the warp passes; all 32 threads must call. Of `lane` the lowest
-// 5 bits count.
-DEVICE int from_lane(int value, int lane) { return __shfl_sync(0xffffffffu, value, lane); }
+// The value that thread (index ^ mask) of the warp passes; all 32 threads must call.
 DEVICE int exchange(int value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 DEVICE float exchange(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 DEVICE double exchange(double value, int mask) {

@@ -1,12 +1,13 @@
-// Weights of rows of logits up to 32 bits: y = (x - lambda) / D * exp(c (x - v)) / S.
+// Weights of rows of logits up to 32 bits: y = exp(c (x - v)) (x - lambda) / (S D).
 //
 // Evaluated in binary64 and rounded once. Errors, relative: 2^-46 of exp (see there; c doubles it),
 // 2^-52 of each of S (a tree), 1 / S, the gate and the products: under 2^-44, which is 2^-20 units
-// of binary32 and less of the 16-bit types, but for S of those (2^-32.6: 2^-20 units).
+// of binary32 and less of the 16-bit types, but for exp of those (2^-33: 2^-21 units).
 //
-// For 16-bit results binary64 in every entry's last steps would take longer than memory does. They
-// are evaluated in float from the exponentials kept of the sum; where 1 +- WINDOW times the result
-// round differently, the entry is evaluated again in binary64. So all bits are those of binary64.
+// The exponentials, gated, are kept in shared memory from the sum to the writing where there is
+// room, else evaluated again. 16-bit results in binary64 would take longer than memory does: the
+// exponentials are kept as floats and scaled as such; where 1 +- WINDOW times the result round
+// differently, the entry is evaluated again in binary64. So all bits are those of binary64.
 
 #if !WIDE && !GRADIENTS
 
@@ -18,46 +19,27 @@ struct Weights {
         factor = row.empty || row.span == 0.0 ? 0.0 : 1.0 / total / row.span;
     }
 
-    // The weight from LIFT * exp: the same factor is in the total.
-    DEVICE double weight(float x, double power) const {
-        if (FUNCTION != SA_SOFTMAX) return power * factor;
-        double gate = static_cast<double>(is_absent(x) ? facts.lower : x) -
-                      static_cast<double>(facts.lower);
-        return power * gate * factor;
+    // What is kept of an entry: LIFT, which the factor undoes, times exp, times the gate's
+    // numerator.
+    DEVICE static double gated(const RowFacts& facts, float x, double power) {
+        return FUNCTION == SA_SOFTMAX ? power * facts.gate_numerator(x) : power;
     }
 
-    DEVICE double alone(float x) const {
-        return weight(x, exponential_alone(facts.argument(x)));
-    }
-
-    // In binary64, each thread alone; absent entries are 0 in rows of NaNs, too.
-    DEVICE Vector slow_vector(const Vector& vector) const {
-        Floats x(vector);
-        double result[PER_VECTOR];
-        UNROLL
-        for (int i = 0; i < PER_VECTOR; ++i) {
-            if (is_absent(x.value[i])) {
-                result[i] = 0.0;
-            } else {
-                result[i] = facts.invalid ? NAN_DOUBLE : alone(x.value[i]);
-            }
-        }
-        return rounded(result);
+    DEVICE double weight(float x) const {
+        return gated(facts, x, exponential(facts.argument(x))) * factor;
     }
 };
 
 #if STORAGE_BITS == 16
 
-// Roundings on the way: of the exponential, of the gate, of the factor, of two products; each is
-// 2^-24. The window has room for three more.
-constexpr double WINDOW = 0x1p-21;
+// Roundings on the way: of what is kept, of the factor, of the product; each is 2^-24.
+constexpr double WINDOW = 0x1p-22;
 
 struct FastWeights {
-    float lower;
     float above, below;   // the factor times 1 +- WINDOW
     bool possible;        // whether no step leaves the range of float
 
-    DEVICE explicit FastWeights(const Weights& weights) : lower(weights.facts.lower) {
+    DEVICE explicit FastWeights(const Weights& weights) {
         // LIFT keeps the factor far from the ends of the range, unless the gate's D is there.
         above = round_to_float(weights.factor * (1.0 + WINDOW));
         below = round_to_float(weights.factor * (1.0 - WINDOW));
@@ -68,152 +50,239 @@ struct FastWeights {
                        facts.smallest >= -0x1p40f;
         }
     }
-
-    // The exponential times the gate's numerator.
-    DEVICE float gated(float x, float power) const {
-        if (FUNCTION != SA_SOFTMAX) return power;
-        return power * ((is_absent(x) ? lower : x) - lower);
-    }
 };
 
-// Evaluate in binary64 the entries that `differ` marks by bits in their half.
-DEVICE_CALL Word exact_pair(const Weights& weights, Word entries, Word value, Word differ) {
-    if (differ & 0xffff) {
-        double weight = weights.alone(STORAGE::widen(entries & 0xffff));
-        Word exact = STORAGE::pack(sticky_float(weight), 0.0f);
-        value = (value & 0xffff0000u) | (exact & 0xffff);
-    }
-    if (differ >> 16) {
-        double weight = weights.alone(STORAGE::widen(entries >> 16));
-        Word exact = STORAGE::pack(0.0f, sticky_float(weight));
-        value = (value & 0xffff) | (exact & 0xffff0000u);
+// Evaluate in binary64 the entries that `differ` marks, by bits in their half of a word.
+DEVICE_CALL Vector corrected(const Weights& weights, const Vector& entries, Vector value,
+                             const Vector& differ) {
+#pragma unroll 1
+    for (int i = 0; i < 4; ++i) {
+        Word x = entries.word[i];
+        if (differ.word[i] & 0xffff) {
+            float weight = sticky_float(weights.weight(STORAGE::widen(x & 0xffff)));
+            value.word[i] = (value.word[i] & 0xffff0000u) | (STORAGE::pack(weight, 0.0f) & 0xffff);
+        }
+        if (differ.word[i] >> 16) {
+            float weight = sticky_float(weights.weight(STORAGE::widen(x >> 16)));
+            value.word[i] = (value.word[i] & 0xffff) | (STORAGE::pack(0.0f, weight) & 0xffff0000u);
+        }
     }
     return value;
 }
 
-// One vector of weights from the exponentials in two others.
+// One vector of weights from what is kept of it in two others.
 DEVICE Vector fast_vector(const Weights& weights, const FastWeights& fast, const Vector& entries,
                           const Vector& first, const Vector& second) {
-    Vector result;
-    Word difference[4];
+    Vector result, differ;
     UNROLL
     for (int i = 0; i < 4; ++i) {
         float a = from_bits(i < 2 ? first.word[2 * i] : second.word[2 * i - 4]);
         float b = from_bits(i < 2 ? first.word[2 * i + 1] : second.word[2 * i - 3]);
-        if (FUNCTION == SA_SOFTMAX) {
-            a = fast.gated(STORAGE::widen(entries.word[i] & 0xffff), a);
-            b = fast.gated(STORAGE::widen(entries.word[i] >> 16), b);
-        }
         result.word[i] = STORAGE::pack(a * fast.above, b * fast.above);
-        difference[i] = result.word[i] ^ STORAGE::pack(a * fast.below, b * fast.below);
+        differ.word[i] = result.word[i] ^ STORAGE::pack(a * fast.below, b * fast.below);
     }
-    if (difference[0] | difference[1] | difference[2] | difference[3]) {
-        UNROLL
-        for (int i = 0; i < 4; ++i) {
-            if (difference[i]) {
-                result.word[i] =
-                    exact_pair(weights, entries.word[i], result.word[i], difference[i]);
-            }
-        }
+    if (differ.word[0] | differ.word[1] | differ.word[2] | differ.word[3]) {
+        result = corrected(weights, entries, result, differ);
     }
     return result;
 }
 
 #endif
 
-// The sum of the exponentials over this thread's vectors; they are KEPT as floats for what follows.
-template <bool KEPT>
-DEVICE double sum_of_vectors(const Call& call, const RowGroup& group, const Regions& regions,
-                             const RowFacts& facts, double root) {
+// A row in shared memory, with room for what is kept of its entries.
+struct SharedWeights : SharedRow {
+    const Regions& regions;
+
+    DEVICE explicit SharedWeights(const Regions& all) : SharedRow{all.row(0)}, regions(all) {}
+
+#if STORAGE_BITS == 16
+    DEVICE void keep(int, int w, const double (&kept)[PER_VECTOR]) {
+        regions.kept(0)[w] = rounded_to_floats(kept, 0);
+        regions.kept(1)[w] = rounded_to_floats(kept, 4);
+    }
+    DEVICE Vector kept_floats(int, int w, int half) const { return regions.kept(half)[w]; }
+#else
+    // In the place of the logits, which are not needed any more, and one more.
+    DEVICE void keep(int, int w, const double (&kept)[PER_VECTOR]) {
+        Doubles pairs[2] = {{{kept[0], kept[1]}}, {{kept[2], kept[3]}}};
+        row[w] = pairs[0].vector;
+        regions.kept(0)[w] = pairs[1].vector;
+    }
+    DEVICE double kept_double(int, int w, int i) const {
+        const Vector& vector = i < 2 ? row[w] : regions.kept(0)[w];
+        return reinterpret_cast<const double*>(&vector)[i & 1];
+    }
+#endif
+};
+
+#if VECTORS > 0
+
+// A row in registers: all loops over its vectors are unrolled. For arrays that are accessed 16 bytes
+// at a time.
+struct HeldWeights {
+    Vector x[VECTORS];
+#if STORAGE_BITS == 16
+    Vector floats[VECTORS][2];
+#else
+    double doubles[VECTORS][PER_VECTOR];
+#endif
+
+    DEVICE HeldWeights(const Call& call, const RowGroup& group, const Span& span,
+                       long long first_row) {
+        long long row = first_row + group.slot;
+        bool exists = row < call.rows;
+        Entries none;
+        UNROLL
+        for (int i = 0; i < PER_VECTOR; ++i) none.bits[i] = STORAGE::MINUS_INFINITY;
+        long long offset = exists ? row_offset(call, call.x_strides, row) : 0;
+        const Bits* part = static_cast<const Bits*>(call.x) + offset + span.start;
+        const Vector* source = reinterpret_cast<const Vector*>(part) + group.lane;
+        UNROLL
+        for (int m = 0; m < VECTORS; ++m) x[m] = exists ? source[m * group.lanes] : none.vector;
+        if (call.mask != nullptr && exists) {
+            const unsigned char* mask = mask_of_part(call, span, row);
+            UNROLL
+            for (int m = 0; m < VECTORS; ++m) {
+                int w = m * group.lanes + group.lane;
+                mask_vector(call, span, mask, w * PER_VECTOR, x[m]);
+            }
+        }
+    }
+
+    DEVICE Vector vector(int m, int) const { return x[m]; }
+#if STORAGE_BITS == 16
+    DEVICE void keep(int m, int, const double (&kept)[PER_VECTOR]) {
+        floats[m][0] = rounded_to_floats(kept, 0);
+        floats[m][1] = rounded_to_floats(kept, 4);
+    }
+    DEVICE Vector kept_floats(int m, int, int half) const { return floats[m][half]; }
+#else
+    DEVICE void keep(int m, int, const double (&kept)[PER_VECTOR]) {
+        UNROLL
+        for (int i = 0; i < PER_VECTOR; ++i) doubles[m][i] = kept[i];
+    }
+    DEVICE double kept_double(int m, int, int i) const { return doubles[m][i]; }
+#endif
+};
+
+#endif
+
+// The sum of the exponentials over this thread's vectors.
+template <bool KEPT, typename Row>
+DEVICE double sum_of_vectors(int vectors, const RowGroup& group, Row& row,
+                             const RowFacts& facts) {
     double total = 0.0;
-    const Vector* x = regions.row(0);
-    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
-        int w = m * group.lanes + group.lane;
-        Floats entries(x[w]);
+    UNROLL_VECTORS
+    for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
+        Floats x(row.vector(m, w));
         double power[PER_VECTOR];
         UNROLL
-        for (int i = 0; i < PER_VECTOR; ++i) {
-            power[i] = exponential<ACCURATE>(facts.argument(entries.value[i]), root);
-        }
+        for (int i = 0; i < PER_VECTOR; ++i) power[i] = exponential(facts.argument(x.value[i]));
         total += tree(power);
-#if STORAGE_BITS == 16
         if (KEPT) {
-            regions.row(1)[w] = rounded_to_floats(power, 0);
-            regions.row(2)[w] = rounded_to_floats(power, 4);
+            UNROLL
+            for (int i = 0; i < PER_VECTOR; ++i) {
+                power[i] = Weights::gated(facts, x.value[i], power[i]);
+            }
+            row.keep(m, w, power);
         }
-#endif
     }
     return total;
 }
 
-// Write this thread's vectors, evaluated in binary64 throughout.
-DEVICE void write_exactly(const Call& call, const RowGroup& group, const Regions& regions,
-                          const Weights& weights, double root, Bits* out, const Span& span) {
-    Vector* x = regions.row(0);
-    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
-        int w = m * group.lanes + group.lane;
-        Floats entries(x[w]);
+// Write this thread's vectors from the logits.
+template <typename Row>
+DEVICE void write_again(int vectors, const RowGroup& group, const Row& row,
+                        const Weights& weights, const Output& output) {
+#pragma unroll 1
+    for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
+        Floats x(row.vector(m, w));
         double result[PER_VECTOR];
         UNROLL
-        for (int i = 0; i < PER_VECTOR; ++i) {
-            float value = entries.value[i];
-            double argument = weights.facts.argument(value);
-            result[i] = weights.weight(value, exponential<true>(argument, root));
-        }
-        // All threads of a warp take part in the exponentials, rows of NaNs included.
-        Vector vector = rounded(result);
-        if (weights.facts.invalid) vector = weights.slow_vector(x[w]);
-        store_vector(out, span, w, x, vector);
+        for (int i = 0; i < PER_VECTOR; ++i) result[i] = weights.weight(x.value[i]);
+        output.store(w, rounded(result));
     }
 }
 
-DEVICE void write_vectors(const Call& call, const RowGroup& group, const Regions& regions,
-                          const Weights& weights, double root, Bits* out, const Span& span) {
+template <typename Row>
+DEVICE void write_kept(int vectors, const RowGroup& group, const Row& row,
+                       const Weights& weights, const Output& output) {
 #if STORAGE_BITS == 16
-    int vectors = static_cast<int>(call.vectors);
-    Vector* x = regions.row(0);
     FastWeights fast(weights);
-    if (fast.possible && !weights.facts.invalid) {
-        for (int m = 0; m < vectors; ++m) {
-            int w = m * group.lanes + group.lane;
-            store_vector(out, span, w, x,
-                         fast_vector(weights, fast, x[w], regions.row(1)[w], regions.row(2)[w]));
-        }
-        return;
-    }
-#pragma unroll 1
-    for (int m = 0; m < vectors; ++m) {
-        int w = m * group.lanes + group.lane;
-        store_vector(out, span, w, x, weights.slow_vector(x[w]));
+    UNROLL_VECTORS
+    for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
+        Vector x = row.vector(m, w);
+        output.store(w, fast.possible ? fast_vector(weights, fast, x, row.kept_floats(m, w, 0),
+                                                    row.kept_floats(m, w, 1))
+                                      : corrected(weights, x, x, {{~0u, ~0u, ~0u, ~0u}}));
     }
 #else
-    write_exactly(call, group, regions, weights, root, out, span);
+    UNROLL_VECTORS
+    for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
+        double result[PER_VECTOR];
+        UNROLL
+        for (int i = 0; i < PER_VECTOR; ++i) {
+            result[i] = row.kept_double(m, w, i) * weights.factor;
+        }
+        output.store(w, rounded(result));
+    }
 #endif
 }
 
 #if PARTS > 0
 
-DEVICE void rows_on_chip(const Call& call, int rank) {
-    RowGroup group(static_cast<int>(call.lanes), rank);
-    Regions regions(call, group);
-    long long first_row = block_index() / PARTS * call.rows_per_block;
-    long long row = first_row + group.slot;
-    double root = own_root();
-    load_rows(call, group, regions, first_row, call.x, nullptr);
-    apply_mask(call, group, regions, row);
-
+// One row of each group, from its logits, which `row` has, to its weights.
+template <typename Row>
+DEVICE void evaluate_rows(const Call& call, RowGroup& group, const Regions& regions,
+                          const Span& span, Row& row, bool kept, long long first_row) {
+    int vectors = vectors_of(call);
+    long long index = first_row + group.slot;
     Extrema extrema;
-    extrema.see(group, static_cast<int>(call.vectors), regions.row(0), nullptr);
+    extrema.see(group, vectors, row, nullptr);
     extrema.across(group);
-    RowFacts facts(call, row < call.rows ? row : 0, extrema);
-    double total[1] = {sum_of_vectors<true>(call, group, regions, facts, root)};
+    RowFacts facts(call, index < call.rows ? index : 0, extrema);
+    double total[1] = {1.0};
+    if (!facts.invalid) {
+        total[0] = kept ? sum_of_vectors<true>(vectors, group, row, facts)
+                        : sum_of_vectors<false>(vectors, group, row, facts);
+    }
     group.sum(total);
-    group.done_reducing();
 
-    Span span(call, group, row < call.rows);
-    write_vectors(call, group, regions, Weights(facts, total[0]), root,
-                  output_row(call, span, row), span);
-    store_entries(call, group, regions, first_row);
+    Output output(call, regions, span, index);
+    if (facts.invalid) {
+        write_invalid(group, vectors, row, output);
+    } else if (kept) {
+        write_kept(vectors, group, row, Weights(facts, total[0]), output);
+    } else {
+        write_again(vectors, group, row, Weights(facts, total[0]), output);
+    }
+    store_entries(call, group, regions, span, first_row);
+}
+
+DEVICE void rows_on_chip(const Call& call, int rank) {
+    RowGroup group(call, rank);
+    Regions regions(call, group);
+    Span span(call, group);
+    long long first_row = block_index() / PARTS * call.rows_per_block;
+#if VECTORS > 0
+    HeldWeights row(call, group, span, first_row);
+    evaluate_rows(call, group, regions, span, row, true, first_row);
+#else
+    long long step = grid_blocks() / PARTS * call.rows_per_block;
+    bool meet = start_rows(call, group, regions, span, first_row);
+    for (; first_row < call.rows; first_row += step) {
+        finish_rows(meet);
+        if (call.buffers == 2 && first_row + step < call.rows) {
+            regions.turn();
+            start_rows(call, group, regions, span, first_row + step);
+            regions.turn();
+        }
+        apply_mask(call, group, regions, span, first_row + group.slot);
+        SharedWeights row(regions);
+        evaluate_rows(call, group, regions, span, row, call.kept != 0, first_row);
+        regions.turn();
+    }
+#endif
     group.leave();
 }
 
@@ -222,9 +291,10 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
 // Split rows: a part by itself, the row's sums from its parts, and a part of the results.
 
 DEVICE PartSums sums_of_part(const Call& call, const RowGroup& group, const Regions& regions,
-                             const RowFacts& facts, double root) {
+                             const RowFacts& facts) {
     PartSums sums;
-    sums.value[TOTAL] = sum_of_vectors<false>(call, group, regions, facts, root);
+    SharedWeights row(regions);
+    sums.value[TOTAL] = sum_of_vectors<false>(vectors_of(call), group, row, facts);
     return sums;
 }
 
@@ -245,9 +315,14 @@ struct RowSums {
 DEVICE void finish_row(const Call&, const RowFacts&, const PartSums&, long long) {}
 
 DEVICE void write_part(const Call& call, const RowGroup& group, const Regions& regions,
-                       const RowFacts& facts, const PartSums& sums, double root, Bits* out,
-                       const Span& span) {
-    write_exactly(call, group, regions, Weights(facts, sums.value[TOTAL]), root, out, span);
+                       const RowFacts& facts, const PartSums& sums, const Output& output) {
+    int vectors = vectors_of(call);
+    SharedWeights row(regions);
+    if (facts.invalid) {
+        write_invalid(group, vectors, row, output);
+    } else {
+        write_again(vectors, group, row, Weights(facts, sums.value[TOTAL]), output);
+    }
 }
 
 #endif

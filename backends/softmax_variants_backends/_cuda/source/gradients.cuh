@@ -50,11 +50,6 @@ struct GradientSums {
     }
 };
 
-// x - lambda; absent entries' dy is 0, and this must not be infinite.
-DEVICE double gate_numerator(const RowFacts& facts, float x) {
-    return static_cast<double>(is_absent(x) ? facts.lower : x) - static_cast<double>(facts.lower);
-}
-
 // What the sums make of a row, and its gradients.
 struct Gradients {
     RowFacts facts;
@@ -106,34 +101,16 @@ struct Gradients {
         at_largest = has_high ? -mean * inverse_span / high : 0.0;
     }
 
-    // The gradient from e.
-    DEVICE double gradient(float x, float dy, double power) const {
+    DEVICE double gradient(float x, float dy) const {
+        double power = exponential(facts.argument(x));
         double cotangent = static_cast<double>(dy);
         if (FUNCTION != SA_SOFTMAX) return power * (cotangent - mean) * factor;
-        double gate = gate_numerator(facts, x) * inverse_span;
+        double gate = facts.gate_numerator(x) * inverse_span;
         double result = fma(cotangent, gate, -mean) + cotangent * inverse_span;
         result = power * result * factor;
         if (x == facts.smallest) result += at_smallest;
         if (x == facts.largest) result += at_largest;
         return result;
-    }
-
-    // In binary64, each thread alone; absent entries are 0 in rows of NaNs, too.
-    DEVICE Vector slow_vector(const Vector& entries, const Vector& cotangents) const {
-        Floats x(entries), dy(cotangents);
-        double result[PER_VECTOR];
-        UNROLL
-        for (int i = 0; i < PER_VECTOR; ++i) {
-            if (is_absent(x.value[i])) {
-                result[i] = 0.0;
-            } else if (facts.invalid) {
-                result[i] = NAN_DOUBLE;
-            } else {
-                double power = exponential_alone(facts.argument(x.value[i]));
-                result[i] = gradient(x.value[i], dy.value[i], power);
-            }
-        }
-        return rounded(result);
     }
 };
 
@@ -152,7 +129,7 @@ struct FastGradients {
           at_smallest(round_to_float(row.at_smallest)),
           at_largest(round_to_float(row.at_largest)) {
         const RowFacts& facts = row.facts;
-        possible = size <= 0x1p20f && fabs(row.mean) <= 0x1p40 && !facts.invalid;
+        possible = size <= 0x1p20f && fabs(row.mean) <= 0x1p40;
         if (FUNCTION == SSMAX) {
             double scale = fabs(facts.scale);
             possible = possible && scale <= 0x1p20 && (scale >= 0x1p-20 || scale == 0.0);
@@ -193,21 +170,22 @@ DEVICE Vector fast_vector(const FastGradients& fast, const Vector& entries,
 // the largest |dy| where one could be too large for them.
 template <bool KEPT>
 DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
-                                    const Regions& regions, const RowFacts& facts, double root,
+                                    const Regions& regions, const RowFacts& facts,
                                     float& size) {
     GradientSums sums;
 #if STORAGE_BITS == 16
     Word sizes = 0;
 #endif
-    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
-        int w = m * group.lanes + group.lane;
+    int vectors = vectors_of(call);
+    UNROLL_VECTORS
+    for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
         Vector cotangents = regions.row(1)[w];
         Floats x(regions.row(0)[w]), dy(cotangents);
         double power[PER_VECTOR], weighted[PER_VECTOR], other[PER_VECTOR], more[PER_VECTOR];
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) {
-            double difference = facts.difference(x.value[i]);
-            power[i] = exponential<ACCURATE>(facts.argument(x.value[i], difference), root);
+            double difference = facts.difference(x.value[i], FUNCTION == SSMAX);
+            power[i] = exponential(facts.argument(x.value[i], difference));
             weighted[i] = power[i] * static_cast<double>(dy.value[i]);
             if (FUNCTION == SSMAX) {
                 other[i] = power[i] * difference;
@@ -215,7 +193,7 @@ DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
             }
             if (FUNCTION == SA_SOFTMAX) {
                 other[i] = weighted[i];
-                weighted[i] *= gate_numerator(facts, x.value[i]);
+                weighted[i] *= facts.gate_numerator(x.value[i]);
                 sums.at_smallest += x.value[i] == facts.smallest ? 1 : 0;
                 sums.at_largest += x.value[i] == facts.largest ? 1 : 0;
             }
@@ -229,8 +207,8 @@ DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
         if (FUNCTION == SA_SOFTMAX) sums.plain += tree(other);
 #if STORAGE_BITS == 16
         if (KEPT) {
-            regions.row(2)[w] = rounded_to_floats(power, 0);
-            regions.row(3)[w] = rounded_to_floats(power, 4);
+            regions.kept(0)[w] = rounded_to_floats(power, 0);
+            regions.kept(1)[w] = rounded_to_floats(power, 4);
             UNROLL
             for (int i = 0; i < 4; ++i) {
                 sizes = STORAGE::larger(sizes, cotangents.word[i] & 0x7fff7fffu);
@@ -245,49 +223,41 @@ DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
 }
 
 // Write this thread's vectors, evaluated in binary64 throughout.
-DEVICE void write_exactly(const Call& call, const RowGroup& group, const Regions& regions,
-                          const Gradients& row, double root, Bits* out, const Span& span) {
-    Vector *x = regions.row(0), *dy = regions.row(1);
-    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
-        int w = m * group.lanes + group.lane;
+DEVICE void write_again(int vectors, const RowGroup& group, const Regions& regions,
+                        const Gradients& row, const Output& output) {
+    const Vector *x = regions.row(0), *dy = regions.row(1);
+    UNROLL_VECTORS
+    for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
         Floats entries(x[w]), cotangents(dy[w]);
         double result[PER_VECTOR];
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) {
-            float value = entries.value[i];
-            double power = exponential<true>(row.facts.argument(value), root);
-            result[i] = row.gradient(value, cotangents.value[i], power);
+            result[i] = row.gradient(entries.value[i], cotangents.value[i]);
         }
-        // All threads of a warp take part in the exponentials, rows of NaNs included.
-        Vector vector = rounded(result);
-        if (row.facts.invalid) vector = row.slow_vector(x[w], dy[w]);
-        store_vector(out, span, w, x, vector);
+        output.store(w, rounded(result));
     }
 }
 
 DEVICE void write_vectors(const Call& call, const RowGroup& group, const Regions& regions,
-                          const Gradients& row, double root, float size, Bits* out,
-                          const Span& span) {
+                          const Gradients& row, float size, const Output& output) {
+    int vectors = vectors_of(call);
+    if (row.facts.invalid) {
+        write_invalid(group, vectors, SharedRow{regions.row(0)}, output);
+        return;
+    }
 #if STORAGE_BITS == 16
-    int vectors = static_cast<int>(call.vectors);
-    Vector *x = regions.row(0), *dy = regions.row(1);
     FastGradients fast(row, size);
-    if (fast.possible) {
-        for (int m = 0; m < vectors; ++m) {
-            int w = m * group.lanes + group.lane;
-            store_vector(out, span, w, x, fast_vector(fast, x[w], dy[w], regions.row(2)[w],
-                                                      regions.row(3)[w]));
+    if (call.kept && fast.possible) {
+        const Vector *x = regions.row(0), *dy = regions.row(1);
+        UNROLL_VECTORS
+        for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
+            output.store(
+                w, fast_vector(fast, x[w], dy[w], regions.kept(0)[w], regions.kept(1)[w]));
         }
         return;
     }
-#pragma unroll 1
-    for (int m = 0; m < vectors; ++m) {
-        int w = m * group.lanes + group.lane;
-        store_vector(out, span, w, x, row.slow_vector(x[w], dy[w]));
-    }
-#else
-    write_exactly(call, group, regions, row, root, out, span);
 #endif
+    write_again(vectors, group, regions, row, output);
 }
 
 DEVICE void store_terms(const Call& call, const Gradients& row, long long index) {
@@ -298,30 +268,41 @@ DEVICE void store_terms(const Call& call, const Gradients& row, long long index)
 #if PARTS > 0
 
 DEVICE void rows_on_chip(const Call& call, int rank) {
-    RowGroup group(static_cast<int>(call.lanes), rank);
+    RowGroup group(call, rank);
     Regions regions(call, group);
+    Span span(call, group);
+    int vectors = vectors_of(call);
+    long long step = grid_blocks() / PARTS * call.rows_per_block;
     long long first_row = block_index() / PARTS * call.rows_per_block;
-    long long row = first_row + group.slot;
-    double root = own_root();
-    load_rows(call, group, regions, first_row, call.x, call.dy);
-    apply_mask(call, group, regions, row);
+    bool meet = start_rows(call, group, regions, span, first_row);
+    for (; first_row < call.rows; first_row += step) {
+        finish_rows(meet);
+        long long row = first_row + group.slot;
+        if (call.buffers == 2 && first_row + step < call.rows) {
+            regions.turn();
+            start_rows(call, group, regions, span, first_row + step);
+            regions.turn();
+        }
+        apply_mask(call, group, regions, span, row);
 
-    Extrema extrema;
-    extrema.see(group, static_cast<int>(call.vectors), regions.row(0), regions.row(1));
-    extrema.across(group);
-    RowFacts facts(call, row < call.rows ? row : 0, extrema);
-    float size = 0.0f;
-    GradientSums sums = sums_of_vectors<true>(call, group, regions, facts, root, size);
-    sums.across(group);
-    group.done_reducing();
+        Extrema extrema;
+        extrema.see(group, vectors, SharedRow{regions.row(0)}, regions.row(1));
+        extrema.across(group);
+        RowFacts facts(call, row < call.rows ? row : 0, extrema);
+        float size = 0.0f;
+        GradientSums sums = call.kept
+                                ? sums_of_vectors<true>(call, group, regions, facts, size)
+                                : sums_of_vectors<false>(call, group, regions, facts, size);
+        sums.across(group);
 
-    Gradients gradients(call, facts, sums);
-    if (FUNCTION == SSMAX && group.lane == 0 && group.part == 0 && row < call.rows) {
-        store_terms(call, gradients, row);
+        Gradients gradients(call, facts, sums);
+        if (FUNCTION == SSMAX && group.lane == 0 && group.part == 0 && row < call.rows) {
+            store_terms(call, gradients, row);
+        }
+        write_vectors(call, group, regions, gradients, size, Output(call, regions, span, row));
+        store_entries(call, group, regions, span, first_row);
+        regions.turn();
     }
-    Span span(call, group, row < call.rows);
-    write_vectors(call, group, regions, gradients, root, size, output_row(call, span, row), span);
-    store_entries(call, group, regions, first_row);
     group.leave();
 }
 
@@ -332,9 +313,9 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
 //     f sum e ...      and      f (sum e ... (x - v') + (v' - o) sum e ...)     for x - o.
 
 DEVICE PartSums sums_of_part(const Call& call, const RowGroup& group, const Regions& regions,
-                             const RowFacts& facts, double root) {
+                             const RowFacts& facts) {
     float size;
-    GradientSums found = sums_of_vectors<false>(call, group, regions, facts, root, size);
+    GradientSums found = sums_of_vectors<false>(call, group, regions, facts, size);
     PartSums sums;
     sums.value[TOTAL] = found.total;
     sums.value[1] = found.weighted;
@@ -401,9 +382,14 @@ DEVICE void finish_row(const Call& call, const RowFacts& facts, const PartSums& 
 }
 
 DEVICE void write_part(const Call& call, const RowGroup& group, const Regions& regions,
-                       const RowFacts& facts, const PartSums& sums, double root, Bits* out,
-                       const Span& span) {
-    write_exactly(call, group, regions, Gradients(call, facts, of_stored(sums)), root, out, span);
+                       const RowFacts& facts, const PartSums& sums, const Output& output) {
+    int vectors = vectors_of(call);
+    Gradients row(call, facts, of_stored(sums));
+    if (row.facts.invalid) {
+        write_invalid(group, vectors, SharedRow{regions.row(0)}, output);
+    } else {
+        write_again(vectors, group, regions, row, output);
+    }
 }
 
 #endif

@@ -36,6 +36,15 @@ DEVICE T reduce_warp(T value, int lanes, Combine combine) {
     return value;
 }
 
+// What a module may know when it is compiled.
+constexpr bool WHOLE = VECTORS > 0;
+DEVICE int lanes_of(const Call& call) {
+    return LANES > 0 ? LANES : static_cast<int>(call.lanes);
+}
+DEVICE int vectors_of(const Call& call) {
+    return VECTORS > 0 ? VECTORS : static_cast<int>(call.vectors);
+}
+
 struct RowGroup {
     int lanes;       // threads of this block that share the row
     int lane;        // this thread among them
@@ -43,6 +52,7 @@ struct RowGroup {
     int part;        // which of the row's blocks this is
     int reductions;  // so far
 
+    DEVICE RowGroup(const Call& call, int row_part) : RowGroup(lanes_of(call), row_part) {}
     DEVICE RowGroup(int row_lanes, int row_part)
         : lanes(row_lanes),
           lane(thread_index() & (row_lanes - 1)),
@@ -120,15 +130,10 @@ struct RowGroup {
         across_warps(value, [](int, double a, double b) { return a + b; });
     }
 
-    // After the last reduction, and before the end of the kernel: no block may leave while another
-    // still reads its shared memory.
-    DEVICE void done_reducing() const {
-#if PARTS > 1
-        cluster_arrive();
-#endif
-    }
+    // At the end of the kernel: no block may go while another still reads its shared memory.
     DEVICE void leave() const {
 #if PARTS > 1
+        cluster_arrive();
         cluster_wait();
 #endif
     }

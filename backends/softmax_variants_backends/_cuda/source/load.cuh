@@ -29,19 +29,27 @@ DEVICE long long row_offset(const Call& call, const long long (&strides)[MAX_AXE
     return call.axes == 1 ? row * strides[0] : offset_on_axes(call, strides, row);
 }
 
-// Where the rows of a block are in shared memory, region after region.
+// Where the rows of a block are in shared memory, region after region: x, and dy for gradients,
+// once or, where the next rows are loaded meanwhile, twice; then what is kept of them.
 struct Regions {
-    long long vectors;      // of one row or part, lanes * call.vectors
-    Vector* first;          // of this thread's row
-    long long region;       // vectors of all rows of a block
+    int vectors;     // of one row or part, lanes * call.vectors
+    int region;      // vectors of all rows of a block
+    int buffer;      // region of the current x
+    int kept_first;
+    Vector* first;   // of this thread's row
 
     DEVICE Regions(const Call& call, const RowGroup& group)
-        : vectors(call.vectors * call.lanes),
-          first(reinterpret_cast<Vector*>(shared_memory() + SCRATCH_BYTES) + group.slot * vectors),
-          region(call.rows_per_block * vectors) {}
+        : vectors(vectors_of(call) * group.lanes),
+          region(static_cast<int>(call.rows_per_block) * vectors), buffer(0),
+          kept_first(static_cast<int>(call.buffers) * (1 + GRADIENTS)),
+          first(reinterpret_cast<Vector*>(shared_memory() + SCRATCH_BYTES) +
+                group.slot * vectors) {}
 
-    // This thread's row in a region.
-    DEVICE Vector* row(int which) const { return first + which * region; }
+    // This thread's row of x (0) and of dy (1), and of what is kept.
+    DEVICE Vector* row(int which) const { return first + (buffer + which) * region; }
+    DEVICE Vector* kept(int which) const { return first + (kept_first + which) * region; }
+    // From one buffer to the other, if there are two.
+    DEVICE void turn() { buffer = kept_first - (1 + GRADIENTS) - buffer; }
 };
 
 // How many entries of the part there are, and which is the first.
@@ -50,32 +58,45 @@ struct Span {
     int count;
     int whole;   // vectors of nothing but entries
 
-    DEVICE Span(const Call& call, const RowGroup& group, bool exists) {
+    DEVICE Span(const Call& call, const RowGroup& group) {
         start = group.part * call.part_length;
         long long left = call.length - start;
-        left = !exists || left < 0 ? 0 : left < call.part_length ? left : call.part_length;
+        left = left < 0 ? 0 : left < call.part_length ? left : call.part_length;
         count = static_cast<int>(left);
         whole = count / PER_VECTOR;
     }
+    // Of a row that may be none.
+    DEVICE Span(const Span& span, bool exists)
+        : start(span.start), count(exists ? span.count : 0), whole(exists ? span.whole : 0) {}
 };
+
+// A vector that is not whole, or lies beyond the row's end.
+DEVICE_CALL void load_tail(const Bits* row, int left, Vector* target, Bits fill) {
+    Entries entries;
+#pragma unroll 1
+    for (int i = 0; i < PER_VECTOR; ++i) entries.bits[i] = i < left ? row[i] : fill;
+    *target = entries.vector;
+}
 
 // Copy this thread's vectors of a row into a region; `fill` stands beyond its end.
 DEVICE void load_own_vectors(const Call& call, const RowGroup& group, const Bits* row,
                              const Span& span, Vector* target, Bits fill) {
-    const Vector* source = reinterpret_cast<const Vector*>(row + span.start);
-    int vectors = static_cast<int>(call.vectors);
-#pragma unroll 4
-    for (int m = 0; m < vectors; ++m) {
-        int w = m * group.lanes + group.lane;
+    const Vector* source = reinterpret_cast<const Vector*>(row + span.start) + group.lane;
+    int vectors = vectors_of(call), w = group.lane;
+    if (WHOLE ? span.count > 0 : vectors * group.lanes <= span.whole) {
+        UNROLL_VECTORS
+        for (int m = 0; m < vectors; ++m, w += group.lanes, source += group.lanes) {
+            start_copy(target + w, source);
+        }
+        return;
+    }
+#pragma unroll 1
+    for (int m = 0; m < vectors; ++m, w += group.lanes, source += group.lanes) {
         if (w < span.whole) {
-            start_copy(target + w, source + w);
+            start_copy(target + w, source);
         } else {
-            const Bits* entry = row + span.start + w * PER_VECTOR;
-            int left = span.count - w * PER_VECTOR;
-            Entries entries;
-            UNROLL
-            for (int i = 0; i < PER_VECTOR; ++i) entries.bits[i] = i < left ? entry[i] : fill;
-            target[w] = entries.vector;
+            load_tail(row + span.start + w * PER_VECTOR, span.count - w * PER_VECTOR, target + w,
+                      fill);
         }
     }
 }
@@ -83,15 +104,15 @@ DEVICE void load_own_vectors(const Call& call, const RowGroup& group, const Bits
 // The same entry by entry; for x, masked entries become `fill`.
 DEVICE void load_entries(const Call& call, const RowGroup& group, const Bits* data,
                          const long long (&strides)[MAX_AXES], long long step, bool rows_first,
-                         const unsigned char* mask, long long first_row, Vector* region,
-                         const Regions& regions, Bits fill) {
+                         const unsigned char* mask, long long first_row, const Span& row_span,
+                         Vector* region, const Regions& regions, Bits fill) {
     int rows = static_cast<int>(call.rows_per_block);
     int slot = rows_first ? thread_index() & (rows - 1) : group.slot;
     int begin = rows_first ? thread_index() / rows : group.lane;
     int threads = rows_first ? block_threads() / rows : group.lanes;
     long long row = first_row + slot;
-    Span span(call, group, row < call.rows);
-    int length = static_cast<int>(regions.vectors) * PER_VECTOR;
+    Span span(row_span, row < call.rows);
+    int length = regions.vectors * PER_VECTOR;
     Bits* target = reinterpret_cast<Bits*>(region + slot * regions.vectors);
     if (span.count > 0) {
         const Bits* source = data + row_offset(call, strides, row) + span.start * step;
@@ -109,109 +130,141 @@ DEVICE void load_entries(const Call& call, const RowGroup& group, const Bits* da
     for (int j = span.count + begin; j < length; j += threads) target[j] = fill;
 }
 
-// Bring x, and dy unless null, to regions 0 and 1. On return each thread may read its own vectors.
-// The mask is applied to x; if rows are copied as vectors, by `apply_mask` afterwards.
-DEVICE void load_rows(const Call& call, const RowGroup& group, const Regions& regions,
-                      long long first_row, const void* x, const void* dy) {
+// Start bringing x, and dy for gradients, to their regions. Returns whether the block has to meet
+// before they are read. The mask is applied to x; if rows are copied as vectors, by `apply_mask`
+// afterwards.
+DEVICE bool start_rows(const Call& call, const RowGroup& group, const Regions& regions,
+                       const Span& row_span, long long first_row) {
     long long row = first_row + group.slot;
     bool exists = row < call.rows;
-    Span span(call, group, exists);
-    Vector* block_first = regions.first - group.slot * regions.vectors;
-    bool meet = false;
-    if (call.x_vector) {
+    Span span(row_span, exists);
+    int others = group.slot * regions.vectors;
+    if (WHOLE || call.x_vector) {
         long long offset = exists ? row_offset(call, call.x_strides, row) : 0;
-        load_own_vectors(call, group, static_cast<const Bits*>(x) + offset, span, regions.row(0),
-                         STORAGE::MINUS_INFINITY);
+        load_own_vectors(call, group, static_cast<const Bits*>(call.x) + offset, span,
+                         regions.row(0), STORAGE::MINUS_INFINITY);
     } else {
-        load_entries(call, group, static_cast<const Bits*>(x), call.x_strides, call.x_step,
-                     call.x_rows_first != 0, call.mask, first_row, block_first, regions,
-                     STORAGE::MINUS_INFINITY);
-        meet = true;
+        load_entries(call, group, static_cast<const Bits*>(call.x), call.x_strides, call.x_step,
+                     call.x_rows_first != 0, call.mask, first_row, row_span,
+                     regions.row(0) - others, regions, STORAGE::MINUS_INFINITY);
     }
-    if (dy != nullptr) {
-        if (call.dy_vector) {
-            long long offset = exists ? row_offset(call, call.dy_strides, row) : 0;
-            load_own_vectors(call, group, static_cast<const Bits*>(dy) + offset, span,
-                             regions.row(1), 0);
-        } else {
-            load_entries(call, group, static_cast<const Bits*>(dy), call.dy_strides, call.dy_step,
-                         call.dy_rows_first != 0, nullptr, first_row,
-                         block_first + regions.region, regions, 0);
-            meet = true;
-        }
+#if GRADIENTS
+    if (WHOLE || call.dy_vector) {
+        long long offset = exists ? row_offset(call, call.dy_strides, row) : 0;
+        load_own_vectors(call, group, static_cast<const Bits*>(call.dy) + offset, span,
+                         regions.row(1), 0);
+    } else {
+        load_entries(call, group, static_cast<const Bits*>(call.dy), call.dy_strides,
+                     call.dy_step, call.dy_rows_first != 0, nullptr, first_row, row_span,
+                     regions.row(1) - others, regions, 0);
     }
+    return !WHOLE && !(call.x_vector && call.dy_vector);
+#else
+    return !WHOLE && !call.x_vector;
+#endif
+}
+
+// Wait for what start_rows started: each thread may then read its own vectors.
+DEVICE void finish_rows(bool meet) {
     wait_for_copies();
     if (meet) block_sync();
 }
 
-// Set the masked entries of this thread's vectors of x to -inf, where load_entries has not.
-DEVICE void apply_mask(const Call& call, const RowGroup& group, const Regions& regions,
-                       long long row) {
-    if (call.mask == nullptr || !call.x_vector || row >= call.rows) return;
-    Span span(call, group, true);
-    const unsigned char* mask = call.mask + row_offset(call, call.mask_strides, row) +
-                                span.start * call.mask_step;
-    Bits* x = reinterpret_cast<Bits*>(regions.row(0));
-    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
-        int j = (m * group.lanes + group.lane) * PER_VECTOR;
-        if (call.mask_vector && j + PER_VECTOR <= span.count) {
-            union {
-                Word word[4];
-                unsigned char byte[16];
-            } present;
-            const Word* words = reinterpret_cast<const Word*>(mask + j);
-            // PER_VECTOR is 4 or 8, or 2: then half a word is read.
-            if (PER_VECTOR >= 4) {
-                UNROLL
-                for (int k = 0; k < PER_VECTOR / 4; ++k) present.word[k] = words[k];
-            } else {
-                present.word[0] = *reinterpret_cast<const unsigned short*>(mask + j);
-            }
+// Set the masked entries of a vector, which begins with entry j of the part, to -inf.
+DEVICE void mask_vector(const Call& call, const Span& span, const unsigned char* mask, int j,
+                        Vector& vector) {
+    Entries entries;
+    entries.vector = vector;
+    if (call.mask_vector && j + PER_VECTOR <= span.count) {
+        union {
+            Word word[4];
+            unsigned char byte[16];
+        } present;
+        const Word* words = reinterpret_cast<const Word*>(mask + j);
+        // PER_VECTOR is 4 or 8, or 2: then half a word is read.
+        if (PER_VECTOR >= 4) {
             UNROLL
-            for (int i = 0; i < PER_VECTOR; ++i) {
-                if (!present.byte[i]) x[j + i] = STORAGE::MINUS_INFINITY;
-            }
+            for (int k = 0; k < PER_VECTOR / 4; ++k) present.word[k] = words[k];
         } else {
-            UNROLL
-            for (int i = 0; i < PER_VECTOR; ++i) {
-                if (j + i < span.count && !mask[(j + i) * call.mask_step]) {
-                    x[j + i] = STORAGE::MINUS_INFINITY;
-                }
-            }
+            present.word[0] = *reinterpret_cast<const unsigned short*>(mask + j);
         }
-    }
-}
-
-// Write one of this thread's vectors of results: to global memory, or back to region 0, from where
-// store_entries takes them. `row` is null in the latter case.
-DEVICE void store_vector(Bits* row, const Span& span, int w, Vector* region,
-                         const Vector& value) {
-    if (row == nullptr) {
-        region[w] = value;
-    } else if (w < span.whole) {
-        reinterpret_cast<Vector*>(row)[w] = value;
-    } else {
-        Entries entries;
-        entries.vector = value;
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) {
-            if (w * PER_VECTOR + i < span.count) row[w * PER_VECTOR + i] = entries.bits[i];
+            if (!present.byte[i]) entries.bits[i] = STORAGE::MINUS_INFINITY;
         }
+    } else {
+        UNROLL
+        for (int i = 0; i < PER_VECTOR; ++i) {
+            if (j + i < span.count && !mask[(j + i) * call.mask_step]) {
+                entries.bits[i] = STORAGE::MINUS_INFINITY;
+            }
+        }
+    }
+    vector = entries.vector;
+}
+
+DEVICE const unsigned char* mask_of_part(const Call& call, const Span& span, long long row) {
+    return call.mask + row_offset(call, call.mask_strides, row) + span.start * call.mask_step;
+}
+
+// Set the masked entries of this thread's vectors of x to -inf, where load_entries has not.
+DEVICE void apply_mask(const Call& call, const RowGroup& group, const Regions& regions,
+                       const Span& span, long long row) {
+    if (call.mask == nullptr || !(WHOLE || call.x_vector) || row >= call.rows) return;
+    const unsigned char* mask = mask_of_part(call, span, row);
+    int vectors = vectors_of(call);
+#pragma unroll 1
+    for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
+        mask_vector(call, span, mask, w * PER_VECTOR, regions.row(0)[w]);
     }
 }
 
-// Where store_vector writes this thread's row.
-DEVICE Bits* output_row(const Call& call, const Span& span, long long row) {
-    if (!call.out_vector) return nullptr;
-    // A row that does not exist has no entries to write.
-    long long offset = row < call.rows ? row_offset(call, call.out_strides, row) : 0;
-    return static_cast<Bits*>(call.out) + offset + span.start;
+// A vector of results that is not whole, or goes to shared memory.
+DEVICE_CALL void store_rest(Bits* row, Vector* region, int count, int w, Vector value) {
+    if (row == nullptr) {
+        if (region != nullptr) region[w] = value;
+        return;
+    }
+    Entries entries;
+    entries.vector = value;
+    int left = count - w * PER_VECTOR;
+#pragma unroll 1
+    for (int i = 0; i < PER_VECTOR; ++i) {
+        if (i < left) row[w * PER_VECTOR + i] = entries.bits[i];
+    }
 }
+
+// Where this thread writes its vectors of results: to global memory, or where that is not to be
+// accessed 16 bytes at a time, back to region 0, from where store_entries takes them.
+struct Output {
+    Bits* row;        // of the part; null in the latter case, and of rows that do not exist
+    Vector* region;   // null in the former case
+    int count;        // entries of the part
+    int direct;       // vectors that can be written as they are
+
+    DEVICE Output(const Call& call, const Regions& regions, const Span& span, long long index)
+        : row(nullptr), region(WHOLE || call.out_vector ? nullptr : regions.row(0)), count(0),
+          direct(0) {
+        if (!(WHOLE || call.out_vector) || index >= call.rows) return;
+        row = static_cast<Bits*>(call.out) + row_offset(call, call.out_strides, index) +
+              span.start;
+        count = span.count;
+        direct = span.whole;
+    }
+
+    DEVICE void store(int w, const Vector& value) const {
+        if (WHOLE ? row != nullptr : w < direct) {
+            reinterpret_cast<Vector*>(row)[w] = value;
+        } else if (!WHOLE) {
+            store_rest(row, region, count, w, value);
+        }
+    }
+};
 
 // Write the results of a block in the order of global memory.
 DEVICE void store_entries(const Call& call, const RowGroup& group, const Regions& regions,
-                          long long first_row) {
-    if (call.out_vector) return;
+                          const Span& row_span, long long first_row) {
+    if (WHOLE || call.out_vector) return;
     block_sync();
     int rows = static_cast<int>(call.rows_per_block);
     bool rows_first = call.out_rows_first != 0;
@@ -219,12 +272,15 @@ DEVICE void store_entries(const Call& call, const RowGroup& group, const Regions
     int begin = rows_first ? thread_index() / rows : group.lane;
     int threads = rows_first ? block_threads() / rows : group.lanes;
     long long row = first_row + slot;
-    Span span(call, group, row < call.rows);
-    if (span.count == 0) return;
-    const Vector* block_first = regions.first - group.slot * regions.vectors;
-    const Bits* source = reinterpret_cast<const Bits*>(block_first + slot * regions.vectors);
-    Bits* target = static_cast<Bits*>(call.out) + row_offset(call, call.out_strides, row) +
-                   span.start * call.out_step;
+    Span span(row_span, row < call.rows);
+    if (span.count > 0) {
+        const Vector* vectors = regions.row(0) + (slot - group.slot) * regions.vectors;
+        const Bits* source = reinterpret_cast<const Bits*>(vectors);
+        Bits* target = static_cast<Bits*>(call.out) + row_offset(call, call.out_strides, row) +
+                       span.start * call.out_step;
 #pragma unroll 4
-    for (int j = begin; j < span.count; j += threads) target[j * call.out_step] = source[j];
+        for (int j = begin; j < span.count; j += threads) target[j * call.out_step] = source[j];
+    }
+    // Before the region is loaded again.
+    block_sync();
 }

@@ -2,8 +2,6 @@
 
 #if !WIDE
 
-constexpr bool ACCURATE = !NARROW;
-
 // The entries of a vector as floats: exact.
 struct Floats {
     float value[PER_VECTOR];
@@ -22,6 +20,12 @@ struct Floats {
     }
 };
 
+// Two binary64 numbers as a vector.
+union Doubles {
+    double value[2];
+    Vector vector;
+};
+
 DEVICE bool is_absent(float x) { return x == -INFINITY_FLOAT; }
 
 // A binary64 number as a float that rounds to 16 bits as the number itself would: cut off, with the
@@ -31,6 +35,11 @@ DEVICE float sticky_float(double a) {
     float cut = truncate_to_float(a);
     Word lost = static_cast<Word>(low_word(a)) & 0x1fffffffu;
     return from_bits(bits_of(cut) | smaller(lost, 1u));
+}
+
+// a, which is -inf or finite, or 0: the low word of -inf is 0 already.
+DEVICE double zero_if(bool condition, double a) {
+    return from_words(condition ? 0 : high_word(a), low_word(a));
 }
 
 // Results of a vector, each rounded once.
@@ -47,6 +56,32 @@ DEVICE Vector rounded(const double (&result)[PER_VECTOR]) {
     for (int i = 0; i < PER_VECTOR; ++i) vector.word[i] = bits_of(round_to_float(result[i]));
 #endif
     return vector;
+}
+
+// A thread's vectors of a row in shared memory; those of a row held in registers have the same
+// functions. Vector number m of a thread is number w of the row.
+struct SharedRow {
+    Vector* row;
+
+    DEVICE Vector vector(int, int w) const { return row[w]; }
+};
+
+// Results of a row whose present entries are all NaN.
+DEVICE Vector invalid_vector(const Vector& entries) {
+    Floats x(entries);
+    double result[PER_VECTOR];
+    UNROLL
+    for (int i = 0; i < PER_VECTOR; ++i) result[i] = is_absent(x.value[i]) ? 0.0 : NAN_DOUBLE;
+    return rounded(result);
+}
+
+template <typename Row>
+DEVICE void write_invalid(const RowGroup& group, int vectors, const Row& x,
+                          const Output& output) {
+    UNROLL_VECTORS
+    for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
+        output.store(w, invalid_vector(x.vector(m, w)));
+    }
 }
 
 // The sum of a vector's numbers: short chains, and the same tree everywhere.
@@ -96,14 +131,16 @@ struct Extrema {
 
     // All vectors of this thread. Vectors without an absent entry, which show by their smallest,
     // are taken at once. `dy` is of the same entries, null where there are no gradients.
-    DEVICE void see(const RowGroup& group, int vectors, const Vector* row, Vector* dy) {
+    template <typename Row>
+    DEVICE void see(const RowGroup& group, int vectors, const Row& row, Vector* dy) {
         constexpr bool largest_only = FUNCTION == SOFTMAX && !GRADIENTS;
 #if STORAGE_BITS == 16
         const Word absent = STORAGE::MINUS_INFINITY;
         Word high = absent << 16 | absent;
 #endif
+        UNROLL_VECTORS
         for (int m = 0; m < vectors; ++m) {
-            Vector vector = row[m * group.lanes + group.lane];
+            Vector vector = row.vector(m, m * group.lanes + group.lane);
 #if STORAGE_BITS == 16
             UNROLL
             for (int i = 0; i < 4; ++i) high = STORAGE::larger(high, vector.word[i]);
@@ -191,18 +228,27 @@ struct RowFacts {
         }
     }
 
-    // x - v; 0 for absent entries of SSMax, whose c of 0 or less a -inf must not meet.
-    DEVICE double difference(float x) const {
-        float present = FUNCTION == SSMAX && is_absent(x) ? static_cast<float>(pivot) : x;
-        return static_cast<double>(present) - pivot;
+    // x - v; 0 for absent entries where `finite` asks for it.
+    DEVICE double difference(float x, bool finite) const {
+        double found = static_cast<double>(x) - pivot;
+        return finite ? zero_if(is_absent(x), found) : found;
     }
 
     // exp's argument. Shifted first and scaled then: c (x - v) has an error of 2^-52 |c (x - v)|.
     DEVICE double argument(float x, double difference) const {
         if (FUNCTION != SSMAX) return difference;
-        return is_absent(x) ? -INFINITY_DOUBLE : scale * difference;
+        // A c of 0 or less makes something else of an absent entry's -inf.
+        double z = scale * difference;
+        int high = is_absent(x) ? static_cast<int>(HIGH_WORD_OF_FLOOR) : high_word(z);
+        return from_words(high, low_word(z));
     }
-    DEVICE double argument(float x) const { return argument(x, difference(x)); }
+    DEVICE double argument(float x) const { return argument(x, difference(x, false)); }
+
+    // x - lambda; 0 for absent entries.
+    DEVICE double gate_numerator(float x) const {
+        double found = static_cast<double>(x) - static_cast<double>(lower);
+        return zero_if(is_absent(x), found);
+    }
 };
 
 #endif

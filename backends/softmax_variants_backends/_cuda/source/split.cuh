@@ -34,17 +34,17 @@ DEVICE bool summed_already(const Call& call, long long row) {
 KERNEL split_parts(CALL_ARGUMENT(Call) call) {
     long long row = block_index() / call.parts;
     if (summed_already(call, row)) return;
-    RowGroup group(static_cast<int>(call.lanes), static_cast<int>(block_index() % call.parts));
+    RowGroup group(call, static_cast<int>(block_index() % call.parts));
     Regions regions(call, group);
-    double root = own_root();
-    load_rows(call, group, regions, row, call.x, GRADIENTS ? call.dy : nullptr);
-    apply_mask(call, group, regions, row);
+    Span span(call, group);
+    finish_rows(start_rows(call, group, regions, span, row));
+    apply_mask(call, group, regions, span, row);
 
     Record record;
-    record.extrema.see(group, static_cast<int>(call.vectors), regions.row(0), regions.row(1));
+    record.extrema.see(group, vectors_of(call), SharedRow{regions.row(0)}, regions.row(1));
     record.extrema.across(group);
     RowFacts facts = facts_for_count(call, row, record.extrema, assumed_count(call, row));
-    record.sums = sums_of_part(call, group, regions, facts, root);
+    record.sums = sums_of_part(call, group, regions, facts);
     group.sum(record.sums.value);
     if (group.lane == 0) record.store(record_of(call, row, group.part));
 }
@@ -67,7 +67,7 @@ KERNEL split_rows(CALL_ARGUMENT(Call) call) {
         RowFacts of_part = facts_for_count(call, row, own.extrema, assumed);
         if (of_part.empty || facts.invalid) continue;
         double argument = facts.scale * (of_part.pivot - facts.pivot);
-        sums.add(facts, of_part, own.sums, exponential_alone(argument) * (1.0 / LIFT));
+        sums.add(facts, of_part, own.sums, exponential(argument) * (1.0 / LIFT));
     }
     sums.across(group);
     whole.sums = sums.stored();
@@ -80,20 +80,19 @@ KERNEL split_rows(CALL_ARGUMENT(Call) call) {
 
 KERNEL split_write(CALL_ARGUMENT(Call) call) {
     long long row = block_index() / call.parts;
-    RowGroup group(static_cast<int>(call.lanes), static_cast<int>(block_index() % call.parts));
+    RowGroup group(call, static_cast<int>(block_index() % call.parts));
     Regions regions(call, group);
-    double root = own_root();
-    load_rows(call, group, regions, row, call.x, GRADIENTS ? call.dy : nullptr);
-    apply_mask(call, group, regions, row);
+    Span span(call, group);
+    finish_rows(start_rows(call, group, regions, span, row));
+    apply_mask(call, group, regions, span, row);
     if (GRADIENTS) {
         // Sets dy to 0 where x is absent.
-        Extrema().see(group, static_cast<int>(call.vectors), regions.row(0), regions.row(1));
+        Extrema().see(group, vectors_of(call), SharedRow{regions.row(0)}, regions.row(1));
     }
     Record whole = Record::load(record_of(call, row, call.parts));
     RowFacts facts(call, row, whole.extrema);
-    Span span(call, group, true);
-    write_part(call, group, regions, facts, whole.sums, root, output_row(call, span, row), span);
-    store_entries(call, group, regions, row);
+    write_part(call, group, regions, facts, whole.sums, Output(call, regions, span, row));
+    store_entries(call, group, regions, span, row);
 }
 
 #endif

@@ -12,10 +12,10 @@ struct Exponential {
 // 2^10 leave it under half of the smallest subnormal number.
 constexpr double FLOOR = -2180.0;
 
-// exp(z) for FLOOR <= z <= 0. Relative error below 2^-57.
+// exp(z) for FLOOR <= z <= 0. Relative error below 2^-57.5.
 //
 // z = -halvings ln 2 + r, |r| <= 0.3466, and e^r = 1 + r + r^2/2 with all words kept, plus the rest
-// of the series, at most 0.0075, with three roundings of it. The series ends where r^j/j! is below
+// of the series, at most 0.0075, with four roundings of it. The series ends where r^j/j! is below
 // 2^-62. exp(0) is exactly 1.
 DEVICE Exponential exponential_in_words(Words z) {
     double shifted = fma(z.high, 0x1.71547652b82fep+0, 0x1.8p52);

@@ -1,6 +1,6 @@
 // Weights of binary64: faithful, but for what the cancelling scale of SSMax leaves.
 //
-// The exponentials have a relative error of 2^-57, all else is done in two words and rounded once.
+// The exponentials have a relative error of 2^-57.5, all else is done in two words and rounded once.
 // They are taken twice, once for the sum and once for the weights: a row is kept as it came.
 
 #if WIDE && !GRADIENTS
@@ -28,17 +28,17 @@ struct Weights64 {
     }
 };
 
-DEVICE void rows_on_chip(const Call& call, int rank) {
+template <bool ON_CHIP>
+DEVICE void evaluate_rows(const Call& call, int rank) {
     RowGroup group(static_cast<int>(call.lanes), rank);
     long long first_row = block_index() / PARTS * call.rows_per_block;
     long long row = first_row + group.slot;
-    Entries64 entries(call, group, row);
-    entries.load(first_row, row);
+    Entries64<ON_CHIP> entries(call, group, first_row);
 
     Extrema64 extrema(entries, group);
     RowFacts64 facts(call, row < call.rows ? row : 0, extrema);
     Words total[1] = {{0.0, 0.0}};
-    for (long long m = 0; m < call.vectors; ++m) {
+    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
         Pair x = entries.logits(entries.vector(m));
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) {
@@ -46,16 +46,16 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
         }
     }
     sum_over_row(group, total);
-    group.done_reducing();
 
     if (facts.empty || facts.invalid) total[0] = {1.0, 0.0};
     Weights64 weights(facts, total[0]);
-    for (long long m = 0; m < call.vectors; ++m) {
-        long long w = entries.vector(m);
+    auto output = entries.output(row);
+    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
+        auto w = entries.vector(m);
         Pair x = entries.logits(w), results;
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) results.value[i] = weights.weight(x.value[i]);
-        entries.store(w, results);
+        entries.store(output, w, results);
     }
     entries.finish(first_row);
     group.leave();

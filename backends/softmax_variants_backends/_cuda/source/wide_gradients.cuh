@@ -10,23 +10,24 @@
 // where lambda_j and mu_j are entry j's shares in the derivatives of the smallest and the largest
 // logit. A row's term of db is sum p dy d - G sum p d, d the logits' differences from the pivot:
 // nothing larger than the terms of its bound cancels; its term of ds is ln n times that. Where the
-// weights do not depend on an entry, as that of a row's only one, every step is exact, and dx 0.
+// weights do not depend on an entry, as that of a row's only one, the same roundings are made on both
+// sides of each difference, and dx is exactly 0.
 
 #if WIDE && GRADIENTS
 
 // The sums that a row's gradient needs, not yet over the sum of exponentials.
 struct GradientSums64 {
     static constexpr int RANGED = FUNCTION == SOFTMAX ? 1 : FUNCTION == SSMAX ? 3 : 2;
+    static constexpr int TIES = FUNCTION == SA_SOFTMAX ? 2 : 0;
 
     Words total = {0.0, 0.0};       // of exponentials e
     RangedSum sums[RANGED];         // of e dy; gates: e dy r; SSMax: e d, e dy d
-    double smallest = 0.0;          // entries that have the row's extrema
-    double largest = 0.0;
+    double ties[2] = {0.0, 0.0};    // entries that are smallest, and largest
 
     DEVICE void see(const RowFacts64& facts, double x, double dy) {
         if (FUNCTION == SA_SOFTMAX) {
-            smallest += x == facts.smallest ? 1.0 : 0.0;
-            largest += x == facts.largest ? 1.0 : 0.0;
+            ties[0] += x == facts.smallest ? 1.0 : 0.0;
+            ties[1] += x == facts.largest ? 1.0 : 0.0;
         }
         Power power(facts, x);
         if (!power.alive) return;
@@ -34,7 +35,9 @@ struct GradientSums64 {
         Ranged e = {power.value.words, -power.value.halvings};
         Ranged weighted = multiply(e, ranged(dy));
         sums[0].see(weighted);
-        if (FUNCTION == SA_SOFTMAX) sums[1].see(multiply(weighted, facts.gate(x)));
+        if (FUNCTION == SA_SOFTMAX) {
+            sums[1].see(multiply(weighted, multiply(facts.numerator(x), facts.inverse)));
+        }
         if (FUNCTION == SSMAX) {
             Ranged difference = ranged(Difference(x, facts.pivot));
             sums[1].see(multiply(e, difference));
@@ -43,20 +46,20 @@ struct GradientSums64 {
     }
 
     DEVICE void across(RowGroup& group) {
-        double values[RANGED + 2];
+        double values[RANGED + TIES];
         UNROLL
         for (int i = 0; i < RANGED; ++i) {
             values[i] = reduce_warp(sums[i].exponent, group.lanes, Larger());
         }
-        values[RANGED] = reduce_warp(smallest, group.lanes, Sum());
-        values[RANGED + 1] = reduce_warp(largest, group.lanes, Sum());
+        UNROLL
+        for (int i = 0; i < TIES; ++i) values[RANGED + i] = reduce_warp(ties[i], group.lanes, Sum());
         group.across_warps(values, [](int i, double a, double b) {
             return i < RANGED ? Larger()(a, b) : a + b;
         });
-        smallest = values[RANGED];
-        largest = values[RANGED + 1];
         UNROLL
         for (int i = 0; i < RANGED; ++i) sums[i].align(static_cast<int>(values[i]));
+        UNROLL
+        for (int i = 0; i < TIES; ++i) ties[i] = values[RANGED + i];
         Words first[RANGED < 3 ? RANGED + 1 : 2] = {total, sums[0].words};
         if (RANGED == 2) first[RANGED] = sums[1].words;
         sum_over_row(group, first);
@@ -93,11 +96,11 @@ struct Gradient64 {
     DEVICE void set_extrema(const Call& call, Ranged plain, const GradientSums64& found) {
         bool ratio = call.form != FORM_SHIFTED, appended = call.form == FORM_NORMALIZED;
         // An appended 0 has its share where it is extremal, too.
-        double among = found.smallest + (appended && facts.smallest == 0.0 ? 1.0 : 0.0);
+        double among = found.ties[0] + (appended && facts.smallest == 0.0 ? 1.0 : 0.0);
         at_smallest = !appended || facts.smallest <= 0.0;
         smallest = ratio ? add(mean, negated(plain)) : negated(plain);
         smallest = shared(multiply(smallest, facts.inverse), among);
-        among = found.largest + (appended && facts.largest == 0.0 ? 1.0 : 0.0);
+        among = found.ties[1] + (appended && facts.largest == 0.0 ? 1.0 : 0.0);
         at_largest = ratio && (!appended || facts.largest >= 0.0);
         largest = shared(multiply(negated(mean), facts.inverse), among);
     }
@@ -120,7 +123,8 @@ struct Gradient64 {
             Ranged own = ranged(dy);
             Ranged p = multiply({power.value.words, -power.value.halvings}, inverse);
             if (FUNCTION == SA_SOFTMAX) {
-                value = add(multiply(own, facts.gate(x)), negated(mean));
+                Ranged gate = multiply(facts.numerator(x), facts.inverse);
+                value = add(multiply(own, gate), negated(mean));
                 value = add(value, multiply(own, facts.inverse));
             } else {
                 value = add(own, negated(mean));
@@ -159,24 +163,23 @@ DEVICE void store_terms(const Call& call, long long row, const RowFacts64& facts
     for (int i = 0; i < 4; ++i) call.terms[i * call.rows + row] = terms[i];
 }
 
-DEVICE void rows_on_chip(const Call& call, int rank) {
+template <bool ON_CHIP>
+DEVICE void evaluate_rows(const Call& call, int rank) {
     RowGroup group(static_cast<int>(call.lanes), rank);
     long long first_row = block_index() / PARTS * call.rows_per_block;
     long long row = first_row + group.slot;
-    Entries64 entries(call, group, row);
-    entries.load(first_row, row);
+    Entries64<ON_CHIP> entries(call, group, first_row);
 
     Extrema64 extrema(entries, group);
     RowFacts64 facts(call, row < call.rows ? row : 0, extrema);
     GradientSums64 sums;
-    for (long long m = 0; m < call.vectors; ++m) {
-        long long w = entries.vector(m);
+    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
+        auto w = entries.vector(m);
         Pair x = entries.logits(w), dy = entries.cotangents(w);
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) sums.see(facts, x.value[i], dy.value[i]);
     }
     sums.across(group);
-    group.done_reducing();
 
     // Rows without a result of their own need a sum that can be divided by.
     if (facts.empty || facts.invalid) sums.total = {1.0, 0.0};
@@ -184,14 +187,15 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
     if (FUNCTION == SSMAX && group.part == 0 && group.lane == 0 && row < call.rows) {
         store_terms(call, row, facts, sums, gradient);
     }
-    for (long long m = 0; m < call.vectors; ++m) {
-        long long w = entries.vector(m);
+    auto output = entries.output(row);
+    for (int m = 0; m < static_cast<int>(call.vectors); ++m) {
+        auto w = entries.vector(m);
         Pair x = entries.logits(w), dy = entries.cotangents(w), results;
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) {
             results.value[i] = gradient.gradient(x.value[i], dy.value[i]);
         }
-        entries.store(w, results);
+        entries.store(output, w, results);
     }
     entries.finish(first_row);
     group.leave();

@@ -10,90 +10,42 @@ struct Pair {
 };
 
 // One thread's entries of a row, two at a time, from shared memory or, where a row is too long for
-// it, from global memory at every look. Absent ones are -inf.
-struct Entries64 {
+// it, from global memory at every look. Absent ones are -inf. Vectors of a thread are vector(0), ...
+// vector(call.vectors - 1) of its part of the row.
+template <bool ON_CHIP>
+struct Entries64;
+
+template <>
+struct Entries64<true> {
     const Call& call;
     const RowGroup& group;
     Regions regions;
     Span span;
-    long long start, count;    // of the part's entries; a count beyond Span's 32 bits, too
-    const double* x;
-    const double* dy;
-    const unsigned char* mask;
-    double* out;
 
-    DEVICE Entries64(const Call& arguments, const RowGroup& threads, long long row)
-        : call(arguments), group(threads), regions(arguments, threads),
-          span(arguments, threads, row < arguments.rows),
-          start(threads.part * arguments.part_length), count(0),
-          x(nullptr), dy(nullptr), mask(nullptr), out(nullptr) {
-        if (call.on_chip) {
-            out = reinterpret_cast<double*>(output_row(call, span, row));
-        } else if (row < call.rows) {
-            long long left = call.length - start;
-            count = left < call.part_length ? left : call.part_length;
-            out = static_cast<double*>(call.out) + row_offset(call, call.out_strides, row);
-            x = static_cast<const double*>(call.x) + row_offset(call, call.x_strides, row);
-            if (GRADIENTS) {
-                dy = static_cast<const double*>(call.dy) + row_offset(call, call.dy_strides, row);
-            }
-            if (call.mask != nullptr) mask = call.mask + row_offset(call, call.mask_strides, row);
-        }
+    DEVICE Entries64(const Call& arguments, const RowGroup& threads, long long first_row)
+        : call(arguments), group(threads), regions(arguments, threads), span(arguments, threads) {
+        finish_rows(start_rows(call, group, regions, span, first_row));
+        apply_mask(call, group, regions, span, first_row + group.slot);
     }
 
-    DEVICE void load(long long first_row, long long row) {
-        if (!call.on_chip) return;
-        load_rows(call, group, regions, first_row, call.x, GRADIENTS ? call.dy : nullptr);
-        apply_mask(call, group, regions, row);
-    }
+    DEVICE int vector(int m) const { return m * group.lanes + group.lane; }
+    DEVICE Pair logits(int w) const { return same_bits(regions.row(0)[w]); }
+    DEVICE Pair cotangents(int w) const { return same_bits(regions.row(1)[w]); }
 
-    // This thread's vectors are vector(0), ... vector(call.vectors - 1) of the part.
-    DEVICE long long vector(long long m) const { return m * group.lanes + group.lane; }
+    DEVICE Output output(long long row) const { return Output(call, regions, span, row); }
 
-    DEVICE Pair logits(long long w) const {
-        if (call.on_chip) return same_bits(regions.row(0)[w]);
-        Pair pair;
+    DEVICE static void store(const Output& output, int w, const Pair& results) {
+        Vector vector;
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) {
-            long long j = w * PER_VECTOR + i, entry = start + j;
-            bool present = j < count && (mask == nullptr || mask[entry * call.mask_step] != 0);
-            pair.value[i] = present ? x[entry * call.x_step] : -INFINITY_DOUBLE;
+            vector.word[2 * i] = static_cast<Word>(low_word(results.value[i]));
+            vector.word[2 * i + 1] = static_cast<Word>(high_word(results.value[i]));
         }
-        return pair;
-    }
-
-    DEVICE Pair cotangents(long long w) const {
-        if (call.on_chip) return same_bits(regions.row(1)[w]);
-        Pair pair;
-        UNROLL
-        for (int i = 0; i < PER_VECTOR; ++i) {
-            long long j = w * PER_VECTOR + i;
-            pair.value[i] = j < count ? dy[(start + j) * call.dy_step] : 0.0;
-        }
-        return pair;
-    }
-
-    DEVICE void store(long long w, const Pair& results) const {
-        if (call.on_chip) {
-            Vector vector;
-            UNROLL
-            for (int i = 0; i < PER_VECTOR; ++i) {
-                vector.word[2 * i] = static_cast<Word>(low_word(results.value[i]));
-                vector.word[2 * i + 1] = static_cast<Word>(high_word(results.value[i]));
-            }
-            store_vector(reinterpret_cast<Bits*>(out), span, static_cast<int>(w), regions.row(0),
-                         vector);
-            return;
-        }
-        UNROLL
-        for (int i = 0; i < PER_VECTOR; ++i) {
-            long long j = w * PER_VECTOR + i;
-            if (j < count) out[(start + j) * call.out_step] = results.value[i];
-        }
+        output.store(w, vector);
     }
 
     DEVICE void finish(long long first_row) const {
-        if (call.on_chip) store_entries(call, group, regions, first_row);
+        store_entries(call, group, regions, span, first_row);
     }
 
     DEVICE static Pair same_bits(const Vector& vector) {
@@ -107,6 +59,75 @@ struct Entries64 {
     }
 };
 
+template <>
+struct Entries64<false> {
+    const Call& call;
+    const RowGroup& group;
+    Word count;                  // of the part's entries, below 2^31
+    const double* x;             // where the part begins
+    const double* dy;
+    const unsigned char* mask;   // or null
+
+    DEVICE Entries64(const Call& arguments, const RowGroup& threads, long long first_row)
+        : call(arguments), group(threads), count(0), x(nullptr), dy(nullptr), mask(nullptr) {
+        long long row = first_row + group.slot;
+        if (row >= call.rows) return;
+        long long start = group.part * call.part_length, left = call.length - start;
+        if (left > call.part_length) left = call.part_length;
+        count = left < 0 ? 0 : static_cast<Word>(left);
+        x = static_cast<const double*>(call.x) + row_offset(call, call.x_strides, row) +
+            start * call.x_step;
+        if (GRADIENTS) {
+            dy = static_cast<const double*>(call.dy) + row_offset(call, call.dy_strides, row) +
+                 start * call.dy_step;
+        }
+        if (call.mask != nullptr) {
+            mask = call.mask + row_offset(call, call.mask_strides, row) + start * call.mask_step;
+        }
+    }
+
+    // Unsigned: beyond the part's end it may pass 2^31.
+    DEVICE Word vector(int m) const {
+        return static_cast<Word>(m) * group.lanes + group.lane;
+    }
+
+    DEVICE Pair logits(Word w) const {
+        Pair pair;
+        UNROLL
+        for (int i = 0; i < PER_VECTOR; ++i) {
+            Word j = w * PER_VECTOR + i;
+            bool present = j < count && (mask == nullptr || mask[j * call.mask_step] != 0);
+            pair.value[i] = present ? x[j * call.x_step] : -INFINITY_DOUBLE;
+        }
+        return pair;
+    }
+
+    DEVICE Pair cotangents(Word w) const {
+        Pair pair;
+        UNROLL
+        for (int i = 0; i < PER_VECTOR; ++i) {
+            Word j = w * PER_VECTOR + i;
+            pair.value[i] = j < count ? dy[j * call.dy_step] : 0.0;
+        }
+        return pair;
+    }
+
+    DEVICE double* output(long long row) const {
+        return static_cast<double*>(call.out) + row_offset(call, call.out_strides, row) +
+               group.part * call.part_length * call.out_step;
+    }
+
+    DEVICE void store(double* output, Word w, const Pair& results) const {
+        UNROLL
+        for (int i = 0; i < PER_VECTOR; ++i) {
+            Word j = w * PER_VECTOR + i;
+            if (j < count) output[j * call.out_step] = results.value[i];
+        }
+    }
+
+    DEVICE void finish(long long) const {}
+};
+
 DEVICE bool is_finite(double a) { return fabs(a) < INFINITY_DOUBLE; }
 
 // A NaN takes no part in comparisons: it counts as +inf, which has the same consequences.
@@ -114,11 +135,12 @@ struct Extrema64 {
     double largest, smallest;
     double count;    // present entries
 
-    DEVICE Extrema64(const Entries64& entries, RowGroup& group)
+    template <typename Source>
+    DEVICE Extrema64(const Source& entries, RowGroup& group)
         : largest(-INFINITY_DOUBLE), smallest(INFINITY_DOUBLE), count(0.0) {
         int present = 0;
-        for (long long m = 0; m < entries.call.vectors; ++m) {
-            long long w = entries.vector(m);
+        for (int m = 0; m < static_cast<int>(entries.call.vectors); ++m) {
+            auto w = entries.vector(m);
             Pair x = entries.logits(w), dy = {};
             if (GRADIENTS) dy = entries.cotangents(w);
             UNROLL
@@ -167,17 +189,16 @@ struct RowFacts64 {
     bool flat;           // the gate's D is 0: results are 0
     double smallest, largest, pivot;
     Ranged scale;        // c
-    double coarse, fine; // c = scale.words * coarse * fine
     Words log_n;
-    double lower, upper; // of the gate: lambda, and where the gate with a D is 1
+    double lower;        // lambda of the gate
     Ranged inverse;      // 1 / D of the gate, or 1
 
     DEVICE RowFacts64(const Call& call, long long row, const Extrema64& extrema)
         : empty(extrema.count == 0.0),
           invalid(extrema.largest == INFINITY_DOUBLE),
           flat(false), smallest(extrema.smallest), largest(extrema.largest), pivot(extrema.largest),
-          scale{{1.0, 0.0}, 0}, coarse(1.0), fine(1.0), log_n{0.0, 0.0},
-          lower(0.0), upper(INFINITY_DOUBLE), inverse{{1.0, 0.0}, 0} {
+          scale{{1.0, 0.0}, 0}, log_n{0.0, 0.0},
+          lower(0.0), inverse{{1.0, 0.0}, 0} {
         if (empty || invalid) return;
         if (FUNCTION == SSMAX) set_scale(call, row, static_cast<long long>(extrema.count));
         if (FUNCTION == SA_SOFTMAX) set_gate(call);
@@ -190,10 +211,7 @@ struct RowFacts64 {
         invalid = found.invalid || !is_finite(rounded(c));
         scale = ranged(c.words, c.exponent);
         // A c of 0 must not meet a difference that overflows.
-        if (invalid || scale.words.high == 0.0) scale = {{0.0, 0.0}, -2};
-        // In two steps of one direction: c may be below the range, times a difference above it.
-        coarse = power_of_two(scale.exponent >> 1);
-        fine = power_of_two(scale.exponent - (scale.exponent >> 1));
+        if (invalid || scale.words.high == 0.0) scale = {{0.0, 0.0}, -1};
         if (scale.words.high < 0.0) pivot = smallest;
     }
 
@@ -201,19 +219,14 @@ struct RowFacts64 {
         bool appended = call.form == FORM_NORMALIZED;   // a 0, which takes part in extrema
         if (call.form != FORM_PLAIN) lower = appended && smallest > 0.0 ? 0.0 : smallest;
         if (call.form == FORM_MINMAX || appended) {
-            upper = appended && largest < 0.0 ? 0.0 : largest;
+            double upper = appended && largest < 0.0 ? 0.0 : largest;
             flat = upper == lower;
             if (!flat) inverse = reciprocal(ranged(Difference(upper, lower)));
         }
     }
 
-    // The gate but for 1 / D, for an entry whose weight is not 0.
+    // The gate times D, for an entry whose weight is not 0.
     DEVICE Ranged numerator(double x) const { return ranged(Difference(x, lower)); }
-
-    // The gate; exactly 1 where it is, so that gradients which vanish there do.
-    DEVICE Ranged gate(double x) const {
-        return x == upper ? Ranged{{1.0, 0.0}, 0} : multiply(numerator(x), inverse);
-    }
 };
 
 // exp(c (x - v)) of an entry, with v the logit where c x is largest; shifted first and scaled then.
@@ -225,8 +238,10 @@ struct Power {
         Words z;
         if (FUNCTION == SSMAX) {
             Difference difference(x, facts.pivot);
-            double twice = difference.exponent ? 2.0 * facts.coarse : facts.coarse;
-            Words moved = scaled(scaled(difference.words, twice), facts.fine);
+            // In two steps of one direction: the power may be no normal number.
+            int moves = facts.scale.exponent + difference.exponent, half = moves >> 1;
+            Words moved = scaled(scaled(difference.words, power_of_two(half)),
+                                 power_of_two(moves - half));
             alive = x != -INFINITY_DOUBLE && moved.high * facts.scale.words.high >= FLOOR;
             // Words of what is not alive may be NaN after an overflow.
             moved = {alive ? moved.high : 0.0, alive ? moved.low : 0.0};
@@ -244,5 +259,20 @@ struct Power {
         return scaled(value.words, alive ? power_of_half(value.halvings) : 0.0);
     }
 };
+
+// Results of this block's rows (wide_forward.cuh, wide_gradients.cuh).
+template <bool ON_CHIP>
+DEVICE void evaluate_rows(const Call& call, int rank);
+
+// What a kernel does. Only where parts are as many as can be, or one because there are no clusters,
+// may a row be longer than what its blocks hold.
+DEVICE void rows_on_chip(const Call& call, int rank) {
+    constexpr bool MAY_BE_LONGER = PARTS == 1 || PARTS == MAX_PARTS;
+    if (!MAY_BE_LONGER || call.on_chip) {
+        evaluate_rows<true>(call, rank);
+    } else {
+        evaluate_rows<false>(call, rank);
+    }
+}
 
 #endif

@@ -1,0 +1,251 @@
+"""A row has the same bits in every layout, batch, form of mask and order of threads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from backend_support.variants import VARIANTS, Variant
+from cuda_support.emulated_backend import EmulatedBackend
+from cuda_support.emulated_launcher import HOPPER, EmulatedLauncher, NumpyLauncher, holding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DTYPES = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+
+HELD = EmulatedBackend(EmulatedLauncher())
+BACKWARDS = EmulatedBackend(EmulatedLauncher(backwards=True))
+OF_NUMPY = EmulatedBackend(NumpyLauncher())
+
+# One size of cluster for each function and direction, as short rows as give it.
+SHARED = EmulatedBackend(EmulatedLauncher(holding(HOPPER, 32)))
+SHARED_BACKWARDS = EmulatedBackend(EmulatedLauncher(holding(HOPPER, 32), backwards=True))
+SHARED_LENGTHS = {"softmax": 50, "ssmax": 120, "sa_softmax": 250}
+
+ROWS, LENGTH = 7, 40  # whole vectors of every dtype
+PADDED = 56
+
+
+def base(dtype: str, length: int = LENGTH) -> tuple[Tensor, Tensor, Tensor]:
+    """Return x with ties, dy, and a mask, in C order and aligned."""
+    random = np.random.default_rng(length)
+    x = np.round(random.normal(size=(ROWS, length)) * 4, 1)
+    where = random.random(x.shape) < 0.7
+    x[0], where[1] = 0.5, False  # equal entries; an empty row
+    dy = random.normal(size=x.shape)
+    like = DTYPES[dtype]
+    return torch.from_numpy(x).to(like), torch.from_numpy(dy).to(like), torch.from_numpy(where)
+
+
+def bits(value: Any) -> Any:
+    """Return what is compared: numbers of as many bits."""
+    if isinstance(value, torch.Tensor):
+        size = {2: torch.int16, 4: torch.int32, 8: torch.int64}[value.element_size()]
+        return value.contiguous().view(size).numpy()
+    return np.ascontiguousarray(value).view(f"i{value.itemsize}")
+
+
+def same_bits(found: tuple[Any, ...], expected: tuple[Any, ...]) -> bool:
+    pairs = zip(found, expected, strict=True)
+    return all(np.array_equal(bits(own), bits(other)) for own, other in pairs)
+
+
+def by_row(variant: Variant, backend: Any, x: Any, dy: Any, **options: Any) -> tuple[Any, ...]:
+    """Return y and dx: ds and db are sums over rows."""
+    s = options.pop("s", 0.3)
+    y = variant.weights(backend, x, s=s, b=0.2, **options)
+    return y, variant.gradients(backend, x, dy, s=s, b=0.2, **options)[0]
+
+
+# Each returns a tensor of the same entries, laid out in another way.
+
+
+def unaligned(values: Tensor) -> Tensor:
+    room = torch.empty(values.numel() + 1, dtype=values.dtype)
+    return room[1:].view(values.shape).copy_(values)
+
+
+def rows_apart(values: Tensor) -> Tensor:
+    """Rows with something between them that is NaN, and aligned still."""
+    room = torch.full((values.shape[0], PADDED), torch.nan).to(values.dtype)
+    return room[:, : values.shape[1]].copy_(values)
+
+
+def rows_unaligned(values: Tensor) -> Tensor:
+    """Rows of which every second one is not aligned."""
+    room = torch.full((values.shape[0], values.shape[1] + 1), torch.nan).to(values.dtype)
+    return room[:, :-1].copy_(values)
+
+
+def columns(values: Tensor) -> Tensor:
+    """Neighbouring rows, not entries, are neighbours in memory."""
+    return values.t().contiguous().t()
+
+
+def every_second(values: Tensor) -> Tensor:
+    room = torch.full((values.shape[0], 2 * values.shape[1]), torch.nan).to(values.dtype)
+    return room[:, ::2].copy_(values)
+
+
+LAYOUTS = (unaligned, rows_apart, rows_unaligned, columns, every_second)
+
+EVERY_CASE = [
+    pytest.param(variant, dtype, id=f"{variant}-{dtype}")
+    for variant in VARIANTS
+    for dtype in DTYPES
+]
+
+
+@pytest.mark.parametrize(("variant", "dtype"), EVERY_CASE)
+def test_layouts(variant: Variant, dtype: str) -> None:
+    x, dy, where = base(dtype)
+    for mask in (None, where):
+        expected = by_row(variant, HELD, x, dy, axis=1, where=mask)
+        for of_x in LAYOUTS:
+            assert same_bits(by_row(variant, HELD, of_x(x), dy, axis=1, where=mask), expected), of_x
+        for of_dy, of_mask in zip(LAYOUTS, reversed(LAYOUTS), strict=True):
+            found = by_row(
+                variant,
+                HELD,
+                rows_apart(x),
+                of_dy(dy),
+                axis=1,
+                where=None if mask is None else of_mask(mask),
+            )
+            assert same_bits(found, expected), (of_dy, of_mask)
+
+
+@pytest.mark.parametrize(("variant", "dtype"), EVERY_CASE)
+def test_axes_and_batches(variant: Variant, dtype: str) -> None:
+    x, dy, where = base(dtype)
+    y, dx = by_row(variant, HELD, x, dy, axis=1, where=where)
+    # Along the first axis, of arrays that have it outermost or innermost.
+    for lay in (torch.Tensor.contiguous, columns):
+        found = by_row(variant, HELD, lay(x.t()), dy.t(), axis=0, where=where.t())
+        assert same_bits(tuple(own.t() for own in found), (y, dx)), lay
+    # Alone, and among so many that several blocks have them.
+    alone = by_row(variant, HELD, x[2:3], dy[2:3], axis=1, where=where[2:3])
+    assert same_bits(alone, (y[2:3], dx[2:3]))
+    many = [own.repeat(13, 1) for own in (x, dy, where)]
+    found = by_row(variant, HELD, many[0], many[1], axis=1, where=many[2])
+    assert same_bits(found, (y.repeat(13, 1), dx.repeat(13, 1)))
+    # Rows in three dimensions that no strides can merge; a stride of 0.
+    cubes = [own.repeat(4, 1, 1).transpose(0, 1) for own in (x, dy, where)]
+    found = by_row(variant, HELD, cubes[0], cubes[1], axis=2, where=cubes[2])
+    assert same_bits(tuple(own[:, 1] for own in found), (y, dx))
+    wide = [own[:, None].expand(-1, 3, -1) for own in (x, dy, where)]
+    found = by_row(variant, HELD, wide[0], wide[1], axis=2, where=wide[2])
+    assert same_bits(tuple(own[:, 2] for own in found), (y, dx))
+
+
+@pytest.mark.parametrize(("variant", "dtype"), EVERY_CASE)
+def test_masks(variant: Variant, dtype: str) -> None:
+    x, dy, _ = base(dtype)
+    of_entries = torch.arange(LENGTH) % 3 != 0
+    of_rows = (torch.arange(ROWS) % 2 != 0)[:, None]
+    hidden = torch.full((), -torch.inf).to(x.dtype)
+    for mask in (of_entries, of_entries[None], of_rows, torch.tensor(True), unaligned(of_entries)):
+        expected = by_row(variant, HELD, torch.where(mask, x, hidden), dy, axis=1, where=None)
+        assert same_bits(by_row(variant, HELD, x, dy, axis=1, where=mask), expected)
+        # What is absent may hold anything.
+        poisoned = torch.where(mask, x, x.new_tensor(torch.nan))
+        cotangent = torch.where(mask, dy, dy.new_tensor(torch.nan))
+        assert same_bits(by_row(variant, HELD, poisoned, cotangent, axis=1, where=mask), expected)
+    everything = by_row(variant, HELD, x, dy, axis=1, where=None)
+    shown = torch.ones(x.shape, dtype=torch.bool)
+    assert same_bits(by_row(variant, HELD, x, dy, axis=1, where=shown), everything)
+
+
+@pytest.mark.parametrize(("variant", "dtype"), EVERY_CASE)
+def test_out(variant: Variant, dtype: str) -> None:
+    x, dy, where = base(dtype)
+    y, _ = by_row(variant, HELD, x, dy, axis=1, where=where)
+    options = {"s": 0.3, "b": 0.2, "axis": 1, "where": where}
+    for lay in LAYOUTS:
+        out = lay(torch.zeros_like(x))
+        assert variant.weights(HELD, x, out=out, **options) is out
+        assert same_bits((out,), (y,)), lay
+    # Entries between rows, before the first and after the last, are not ours.
+    for width in (PADDED, LENGTH + 1):
+        room = torch.full((ROWS + 2, width), 7.0).to(x.dtype)
+        variant.weights(HELD, x, out=room[1:-1, :LENGTH], **options)
+        assert same_bits((room[1:-1, :LENGTH],), (y,))
+        room[1:-1, :LENGTH] = 7.0
+        assert bool((room == 7.0).all())
+    own = x.clone()
+    variant.weights(HELD, own, out=own, **options)
+    assert same_bits((own,), (y,))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_negative_strides(variant: Variant, dtype: str) -> None:
+    x, dy, where = (own.numpy() for own in base(dtype))
+    expected = by_row(variant, OF_NUMPY, x, dy, axis=1, where=where)
+    turned = [np.ascontiguousarray(own[::-1, ::-1])[::-1, ::-1] for own in (x, dy, where)]
+    found = by_row(variant, OF_NUMPY, turned[0], turned[1], axis=1, where=turned[2])
+    assert same_bits(found, expected)
+    out = np.zeros_like(x)
+    variant.weights(OF_NUMPY, x, out=out[::-1, ::-1], s=0.3, b=0.2, axis=1, where=where)
+    assert same_bits((out[::-1, ::-1],), expected[:1])
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("variant", [VARIANTS[0], VARIANTS[1], VARIANTS[-2]], ids=str)
+def test_blocks_that_take_rows_after_rows(variant: Variant, dtype: str, backwards: bool) -> None:
+    backends = [(BACKWARDS if backwards else HELD, 300)]
+    backends += [(SHARED_BACKWARDS if backwards else SHARED, SHARED_LENGTHS[variant.function])]
+    for backend, length in backends:
+        x, dy, where = base(dtype, length)
+        expected = by_row(variant, backend, x, dy, axis=1, where=where)
+        expected = tuple(own.repeat(20, 1) for own in expected)
+        many = [own.repeat(20, 1) for own in (x, dy, where)]
+        lay = (torch.Tensor.contiguous, unaligned, columns)
+        for of_x, of_dy in ((0, 0), (1, 0), (0, 1), (0, 2), (2, 0), (2, 2)):
+            found = by_row(
+                variant, backend, lay[of_x](many[0]), lay[of_dy](many[1]), axis=1, where=many[2]
+            )
+            assert same_bits(found, expected), (lay[of_x], lay[of_dy])
+            out = lay[of_dy](torch.zeros_like(many[0]))
+            options = {"s": 0.3, "b": 0.2, "axis": 1, "where": many[2]}
+            variant.weights(backend, lay[of_x](many[0]), out=out, **options)
+            assert same_bits((out,), expected[:1]), (lay[of_x], lay[of_dy])
+
+
+def assert_same_backwards(
+    variant: Variant, dtype: str, forwards: Any, backwards: Any, length: int
+) -> None:
+    x, dy, where = base(dtype, length)
+    options: dict[str, Any] = {"s": x[:, :1].clone(), "b": 0.2, "axis": 1, "where": where}
+    for lay in (torch.Tensor.contiguous, columns):
+        first, second = (
+            (
+                variant.weights(own, lay(x), **options),
+                *variant.gradients(own, lay(x), dy, **options),
+            )
+            for own in (forwards, backwards)
+        )
+        assert same_bits(first, second)
+
+
+@pytest.mark.parametrize("length", [3, LENGTH, 700])
+@pytest.mark.parametrize(("variant", "dtype"), EVERY_CASE)
+def test_order_of_threads_of_a_block(variant: Variant, dtype: str, length: int) -> None:
+    assert_same_backwards(variant, dtype, HELD, BACKWARDS, length)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_order_of_threads_of_a_cluster(variant: Variant, dtype: str) -> None:
+    length = SHARED_LENGTHS[variant.function]
+    assert_same_backwards(variant, dtype, SHARED, SHARED_BACKWARDS, length)

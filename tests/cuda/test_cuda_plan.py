@@ -1,0 +1,324 @@
+"""From shapes to paths, without a GPU: threads, parts, shared memory, axes, accesses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from softmax_variants_backends._cuda._axes import MAX_AXES, merge, row_axes
+from softmax_variants_backends._cuda._launch import Layout, Limits
+from softmax_variants_backends._cuda._plan import (
+    ITEM_SIZES,
+    KEPT,
+    MAX_LANES,
+    SCRATCH_BYTES,
+    STRIDED_THREADS,
+    Array,
+    Plan,
+    path_of,
+    plan_of,
+)
+
+HOPPER = Limits((9, 0), 227 << 10)
+AMPERE = Limits((8, 0), 163 << 10)
+ADA = Limits((8, 9), 99 << 10)
+BLACKWELL_WORKSTATION = Limits((12, 0), 99 << 10)
+DEVICES = [HOPPER, AMPERE, ADA, BLACKWELL_WORKSTATION]
+
+
+def array(
+    shape: tuple[int, ...],
+    strides: tuple[int, ...] | None = None,
+    dtype: str = "float32",
+    offset: int = 0,
+) -> Array:
+    if strides is None:
+        strides = tuple(prod(shape[i + 1 :]) for i in range(len(shape)))
+    return Array(Layout(shape, strides, dtype), offset)
+
+
+def plan(x: Array, *, axis: int = -1, out: Array | None = None, **rest: object) -> Plan:
+    own = array(x.layout.shape, dtype=x.layout.dtype)
+    found = plan_of(x, out or own, axis=axis % len(x.layout.shape), **({"limits": HOPPER} | rest))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("item_size", [2, 4, 8])
+@pytest.mark.parametrize("limits", DEVICES, ids=lambda limits: str(limits.capability))
+def test_any_length_is_covered_and_fits(limits: Limits, item_size: int, gradients: bool) -> None:
+    lengths = {1, 2, 3, 7, 8, 9, 1000, 3 * 2**14, 10**6, 2**24, 2**31 - 1}
+    lengths |= {2**k + d for k in range(2, 25) for d in (-1, 0, 1)}
+    for length in sorted(lengths):
+        path = path_of(length, item_size, limits, gradients=gradients)
+        entries = 16 // item_size
+        assert path.part_length % entries == 0
+        assert path.parts * path.part_length >= length
+        if path.split:
+            # Every part has something: no block is launched for nothing where there are many.
+            assert (path.parts - 1) * path.part_length < length
+        assert path.lanes & (path.lanes - 1) == 0
+        assert 1 <= path.lanes <= MAX_LANES[item_size]
+        assert path.lanes >= 32 or path.parts == 1
+        assert path.vectors * path.lanes * entries >= path.part_length
+        assert (path.vectors - 1) * path.lanes * entries < path.part_length
+        assert SCRATCH_BYTES + path.row_bytes(1) <= limits.shared
+        assert path.split or path.parts <= (16 if limits.capability >= (9, 0) else 1)
+        assert path.arrays == 1 + gradients
+        assert path.kept in (0, KEPT.get((item_size, gradients), 0))
+        assert not (path.kept and path.split)
+        # Only rows of float64 are read again from global memory.
+        assert path.array_bytes == path.vectors * path.lanes * 16 or (
+            path.array_bytes == 0 and item_size == 8
+        )
+
+
+LIMIT = HOPPER.capacity[0]
+"""Entries of weights that a block holds."""
+
+
+@pytest.mark.parametrize(
+    ("length", "item_size", "parts", "split"),
+    [
+        (LIMIT, 4, 1, False),
+        (LIMIT + 1, 4, 2, False),
+        (2 * LIMIT + 1, 2, 4, False),
+        (16 * LIMIT, 8, 16, False),
+        (16 * LIMIT + 1, 2, 16, False),
+        (32 * LIMIT, 4, 16, False),
+        (32 * LIMIT + 1, 4, 33, True),
+        (10**7, 8, 16, False),
+    ],
+)
+def test_paths_of_a_hopper(length: int, item_size: int, parts: int, split: bool) -> None:
+    path = path_of(length, item_size, HOPPER, gradients=False)
+    assert (path.parts, path.split) == (parts, split)
+    assert (path.array_bytes == 0) == (length == 10**7)
+
+
+def test_gradients_have_a_limit_of_their_own() -> None:
+    limits = replace(HOPPER, capacity=(4096, 1024))
+    assert path_of(4096, 4, limits, gradients=False).parts == 1
+    assert path_of(4096, 4, limits, gradients=True).parts == 4
+
+
+@pytest.mark.parametrize("limits", [AMPERE, ADA])
+def test_no_clusters_before_hopper(limits: Limits) -> None:
+    limit = limits.capacity[0]
+    assert path_of(limit // 2, 4, limits, gradients=False).parts == 1
+    assert path_of(limit + 1, 4, limits, gradients=False).split
+    own = path_of(10**6, 8, limits, gradients=False)
+    assert (own.parts, own.array_bytes) == (1, 0)
+
+
+def test_blocks_hold_less_where_there_is_less_room() -> None:
+    """A row of 16384 in binary64 has 128 KiB, which Ada's 99 do not hold; half of it they do."""
+    for limits, fits in ((AMPERE, True), (ADA, False)):
+        wide = replace(limits, capacity=(16384, 16384))
+        assert (path_of(16384, 8, wide, gradients=False).array_bytes > 0) == fits
+        assert path_of(8192, 8, wide, gradients=False).array_bytes > 0
+    assert path_of(16384, 8, replace(ADA, capability=(12, 0)), gradients=False).parts == 2
+
+
+@given(
+    length=st.integers(1, 70000),
+    dtype=st.sampled_from(sorted(ITEM_SIZES)),
+    rows=st.integers(1, 5000),
+    strided=st.booleans(),
+    offset=st.sampled_from([0, 8]),
+    backward=st.booleans(),
+)
+def test_the_tree_follows_from_the_length_alone(
+    length: int, dtype: str, rows: int, strided: bool, offset: int, backward: bool
+) -> None:
+    shape = (rows, length)
+    x = array(shape, (1, rows) if strided else (length, 1), dtype, offset)
+    dy = array(shape, dtype=dtype) if backward else None
+    found = plan(x, dy=dy)
+    item_size = ITEM_SIZES[dtype]
+    assert found.path == path_of(length, item_size, HOPPER, gradients=backward)
+    assert found.threads % 32 == 0
+    assert found.threads <= max(MAX_LANES[item_size], STRIDED_THREADS[item_size])
+    assert found.shared <= HOPPER.shared
+    assert found.rows_per_block & (found.rows_per_block - 1) == 0
+    # As many blocks as rows need, or whole clusters that go from rows to rows.
+    needed = -(-rows // found.rows_per_block) * found.path.parts
+    assert found.grid % found.path.parts == 0
+    assert found.grid <= needed
+    if item_size == 8 or found.path.split:
+        assert found.grid == needed
+        assert found.buffers == 1
+    elif found.grid < needed:
+        assert found.grid + found.path.parts > found.grid // HOPPER.multiprocessors * 132
+
+
+def test_blocks_that_are_there_at_once() -> None:
+    """Rows beyond what the device holds wait their turn, loaded ahead if there is room."""
+    few = replace(HOPPER, multiprocessors=2)
+    many = plan(array((10**6, 1024)), limits=few)
+    assert many.grid == plan(array((10**5, 1024)), limits=few).grid
+    assert many.grid * 2 == plan(array((10**6, 1024)), limits=replace(few, multiprocessors=4)).grid
+    assert many.grid * many.threads <= 2 * 2048
+    assert many.grid * many.shared <= 2 * 228 * 1024
+    assert plan(array((2, 1024)), limits=few).grid == 1
+    # Whole clusters, one at least.
+    length = 16 * LIMIT
+    assert plan(array((100, length)), limits=few).grid == 16
+    assert plan(array((2, length))).grid == 32
+    # Where there is no room for a second buffer, and where accesses are not whole vectors.
+    assert many.buffers == 2
+    assert plan(array((2**12, 1024)), axis=0).buffers == 1
+    tight = replace(few, shared=SCRATCH_BYTES + many.rows_per_block * many.path.row_bytes(1))
+    assert plan(array((10**6, 1024)), limits=tight).buffers == 1
+
+
+def test_rows_next_to_each_other() -> None:
+    """Along the first axis neighbouring rows are read together: 32 bytes at a time if possible."""
+    found = plan(array((1024, 8192)), axis=0)
+    assert (found.x.rows_first, found.x.vector, found.x.step) == (True, False, 8192)
+    assert found.rows_per_block * 4 >= 32
+    # As many as threads and memory allow, and as there are.
+    lanes = path_of(8192, 4, HOPPER, gradients=False).lanes
+    assert 1 < plan(array((8192, 8192)), axis=0).rows_per_block <= 1024 // lanes
+    assert plan(array((1024, 3)), axis=0).rows_per_block == 4
+    # Rows are not neighbours where entries are closer, or where they are all the same one.
+    assert not plan(array((8192, 4096))).x.rows_first
+    assert not plan(array((64, 4096), (0, 1))).x.rows_first
+
+
+def test_order_of_memory_decides_which_rows_are_neighbours() -> None:
+    found = plan(array((8, 16, 100), (1, 8, 128)))
+    assert found.axes.sizes == (16, 8)
+    assert found.x.rows_first
+    assert found.axes.row_strides == (1, 8, 0)
+
+
+@pytest.mark.parametrize(
+    ("x", "vector"),
+    [
+        (array((6, 64)), True),
+        (array((6, 62)), False),  # every other row begins between vectors
+        (array((6, 62), (64, 1)), True),  # padded
+        (array((1, 62)), True),
+        (array((6, 64), offset=4), False),
+        (array((6, 64), (64, -1)), False),
+        (array((6, 64), (-64, 1)), True),
+        (array((6, 64), (0, 1)), True),
+        (array((6, 64), (128, 2)), False),
+        (array((6, 1), (4, 7)), True),  # the stride of a single entry does not matter
+        (array((6, 8), dtype="float16"), True),
+        (array((6, 4), dtype="float16"), False),
+        (array((6, 2), dtype="float64"), True),
+        (array((6, 4), (4, 1), "float64", 8), False),
+    ],
+)
+def test_vector_accesses(x: Array, vector: bool) -> None:
+    assert plan(x).x.vector is vector
+
+
+@pytest.mark.parametrize(
+    ("mask", "vector"),
+    [
+        (array((6, 64), dtype="bool"), True),
+        (array((1, 64), (64, 1), "bool"), True),
+        (array((64,), dtype="bool"), True),
+        (array((6, 1), (1, 1), "bool"), False),
+        (array((6, 64), dtype="bool", offset=2), False),
+        (array((6, 64), (66, 1), "bool"), False),
+        (array((6, 64), (68, 1), "bool"), True),
+    ],
+)
+def test_vector_accesses_of_masks(mask: Array, vector: bool) -> None:
+    found = plan(array((6, 64)), mask=mask).mask
+    assert found is not None
+    assert found.vector is vector
+
+
+def test_broadcast_operands_have_stride_0() -> None:
+    found = plan(
+        array((2, 3, 5, 64)),
+        mask=array((5, 64), dtype="bool"),
+        parameters=(Layout((3, 1, 1), (1, 1, 1), "float32"), None, Layout((), (), "int64")),
+    )
+    assert found.axes.sizes == (2, 3, 5)
+    assert found.mask is not None
+    assert found.mask.strides == (0, 0, 64)
+    assert found.parameters == ((0, 1, 0), None, (0, 0, 0))
+    # What stays the same along axes does not keep them apart.
+    alone = plan(array((2, 3, 5, 64)), parameters=(Layout((), (), "float32"), None, None))
+    assert alone.axes.sizes == (30,)
+
+
+def test_too_much_is_not_taken() -> None:
+    many = (2,) * (MAX_AXES + 1)
+    shape = (*many, 4)
+    # Each axis apart from the next in memory, and in the mask.
+    strides = tuple(5**k for k in range(len(many), 0, -1))
+    mask = array(shape, (*strides, 1), "bool")
+    assert plan_of(array(shape), array(shape), axis=9, limits=HOPPER, mask=mask) is None
+    assert plan_of(array(shape[1:]), array(shape[1:]), axis=8, limits=HOPPER) is not None
+    long = array((1, 2**31))
+    assert plan_of(long, long, axis=1, limits=HOPPER) is None
+    rows = array((2**31 * 8, 4096), dtype="float64")
+    assert plan_of(rows, rows, axis=1, limits=HOPPER) is None
+
+
+layouts = st.lists(st.integers(1, 4), min_size=1, max_size=5).flatmap(
+    lambda shape: st.tuples(
+        st.just(tuple(shape)),
+        st.integers(0, len(shape) - 1),
+        st.lists(
+            st.tuples(st.permutations(range(len(shape))), st.lists(st.booleans(), min_size=5)),
+            min_size=1,
+            max_size=3,
+        ),
+    )
+)
+
+
+@given(layouts)
+def test_rows_of_merged_axes_are_the_rows(
+    case: tuple[tuple[int, ...], int, list[tuple[list[int], list[bool]]]],
+) -> None:
+    """Every row number leads to the same row in all arrays: transposed, reversed, expanded."""
+    shape, axis, wanted = case
+    arrays = []
+    for order, flips in wanted:
+        view = np.arange(prod(shape)).reshape([shape[i] for i in order])
+        view = view.transpose(np.argsort(order))
+        view = view[tuple(slice(None, None, -1 if flip else 1) for flip in flips[: view.ndim])]
+        if flips[-1]:
+            view = np.broadcast_to(view[:1], shape)
+        arrays.append(view)
+    strides = [tuple(stride // 8 for stride in view.strides) for view in arrays]
+    found = row_axes(shape, axis, strides)
+    assert found is not None
+    numbers = np.array([[0]])
+    for size in found.sizes:
+        numbers = np.repeat(numbers, size, axis=0)
+    assert found.rows == prod(shape) // shape[axis]
+    for view, own in zip(arrays, found.strides, strict=True):
+        first = np.moveaxis(view, axis, -1)[..., 0]
+        for index in np.ndindex(first.shape):
+            kept = [i for i in range(len(shape)) if i != axis]
+            row = sum(found.row_strides[i] * at for i, at in zip(kept, index, strict=True))
+            offset, rest = 0, row
+            for size, stride in zip(reversed(found.sizes), reversed(own), strict=True):
+                offset += rest % size * stride
+                rest //= size
+            base = view[(0,) * view.ndim]
+            assert base + offset == first[index]
+
+
+def test_merge_keeps_one_axis() -> None:
+    assert merge((), ((), ())) == ((1,), ((0,), (0,)))
+    assert merge((1, 1), ((3, 5),)) == ((1,), ((0,),))
+    assert merge((2, 3, 4), ((12, 4, 1),)) == ((24,), ((1,),))
+    assert merge((2, 3), ((3, 1), (1, 2))) == ((2, 3), ((3, 1), (1, 2)))
+    assert merge((2, 3), ((0, 0),)) == ((6,), ((0,),))
