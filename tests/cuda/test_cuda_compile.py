@@ -10,8 +10,8 @@ import pytest
 from cuda_support.emulator import DEVICE_SOURCE
 from cuda_support.nvrtc import compile_source
 from softmax_variants_backends._cuda._compile import options_of
-from softmax_variants_backends._cuda._launch import Module
-from softmax_variants_backends._cuda._plan import STRIDED_THREADS
+from softmax_variants_backends._cuda._launch import Limits, Module
+from softmax_variants_backends._cuda._plan import STRIDED_THREADS, path_of
 from softmax_variants_backends._cuda._source import files_of, source_of
 
 if TYPE_CHECKING:
@@ -34,11 +34,23 @@ SUMS = Module("")
 CLUSTERS = [
     Module(*key, parts=(2, 4, 8, 16)[number % 4]) for number, key in enumerate(MODULES[::5])
 ]
+# What is compiled for one length; bfloat16 differs from float16 in conversions only.
+KNOWN = [
+    Module(*key, 1, path.lanes, path.vectors)
+    for key in MODULES
+    if key[0] in ("Half", "Float")
+    for path in [path_of(4096, ITEM_SIZES[key[0]], Limits(HOPPER, 227 << 10), gradients=key[2])]
+    if path.special
+]
+MOST_SPILLED = 192
+"""Bytes. What a row has in common may wait in memory, so that more threads have room for theirs;
+the vectors that a loop works on may not."""
+HOT = [module for module in ROWS if module.storage != "Bfloat"] + KNOWN + CLUSTERS
 
 
 def name_of(module: Module) -> str:
     direction = "gradients" if module.gradients else "weights"
-    return f"{module.storage}-{module.function}-{direction}-{module.parts}"
+    return "-".join(map(str, [module.storage, module.function, direction, *module[3:]]))
 
 
 def assembled(module: Module, capability: tuple[int, int]) -> Compiled:
@@ -79,17 +91,21 @@ def roundings_left_open(ptx: str) -> set[str]:
     return {name for name in arithmetic if ".rn." not in name or ".ftz" in name}
 
 
-@pytest.mark.parametrize("module", [*ROWS, *CLUSTERS, SUMS], ids=name_of)
+@pytest.mark.parametrize("module", [*HOT, SUMS], ids=name_of)
 def test_hopper(module: Module) -> None:
     compiled = assembled(module, HOPPER)
     assert complaints_of(compiled) == []
     assert roundings_left_open(compiled.ptx) == set()
     name = "rows" if module.parts == 1 else f"rows_{module.parts}"
-    assert spills_of(compiled) == {name if module.storage else "sum_terms": 0}
+    spills = spills_of(compiled)
+    assert list(spills) == [name if module.storage else "sum_terms"]
+    assert max(spills.values()) <= MOST_SPILLED
     # No block of the plan has more threads than the kernel has registers for.
     if module.storage:
         bounds = re.findall(r"\.maxntid (\d+)", compiled.ptx)
-        assert [int(bound) for bound in bounds] == [STRIDED_THREADS[ITEM_SIZES[module.storage]]]
+        threads = module.lanes or STRIDED_THREADS[ITEM_SIZES[module.storage]]
+        assert len(bounds) == 1
+        assert int(bounds[0]) >= threads
 
 
 @pytest.mark.parametrize("module", SPLIT_ROWS[::5], ids=name_of)
@@ -121,7 +137,9 @@ def test_fused_only_where_written(module: Module) -> None:
 
 
 def test_emulated_device_has_the_same_names() -> None:
-    (device,) = [text for name, text in files_of(SUMS) if name == "device.cuh"]
+    texts = {name: text for module in (ROWS[0], SUMS) for name, text in files_of(module)}
+    device = texts.pop("device.cuh")
+    kernels = "".join(texts.values())
     names = {
         kind: set(re.findall(pattern, device, re.MULTILINE))
         for kind, pattern in {
@@ -133,5 +151,6 @@ def test_emulated_device_has_the_same_names() -> None:
     }
     assert len(names["functions"]) > 20
     for kind, own in names.items():
-        missing = {name for name in own if not re.search(rf"\b{name}\b", DEVICE_SOURCE)}
+        used = {name for name in own if re.search(rf"\b{name}\b", kernels)}
+        missing = {name for name in used if not re.search(rf"\b{name}\b", DEVICE_SOURCE)}
         assert missing == set(), kind

@@ -58,22 +58,101 @@ KERNEL lanes(CALL_ARGUMENT(Arrays) call) {
     result(call, thread_index()) = fabs(of_int) + fabs(of_float) + fabs(of_double);
 }
 
-// Every thread of every block reads what all blocks of its cluster wrote, twice.
-DEVICE void cluster_sums(const Arrays& call, bool leave_early) {
-    doubles()[thread_index()] = at(call, block_index()) + thread_index();
-    cluster_arrive();
-    cluster_wait();
-    double sum = 0;
-    for (int rank = 0; rank < call.length; ++rank) {
-        sum += cluster_read(doubles() + (thread_index() + 1) % block_threads(), rank);
+// Every block sends a number to all blocks of its cluster, `length` of them, in each of two rounds.
+struct Post {
+    Mailbox* box;
+    double* slots;
+
+    DEVICE Post() : box(reinterpret_cast<Mailbox*>(doubles())), slots(doubles() + 2) {
+        if (thread_index() == 0) open_mail(box);
     }
-    result(call, block_index() * block_threads() + thread_index()) = sum + 1000 * cluster_rank();
-    if (leave_early) return;
-    cluster_arrive();
-    cluster_wait();
+    DEVICE void meet() {
+        cluster_arrive();
+        cluster_wait();
+    }
+    DEVICE void send(const Arrays& call, double value) {
+        if (thread_index() == 0) expect_mail(box, 8 * static_cast<int>(call.length));
+        if (thread_index() < call.length) {
+            send_mail(box, slots + cluster_rank(), value, thread_index());
+        }
+    }
+    DEVICE double sum(const Arrays& call) {
+        double total = 0;
+        for (int rank = 0; rank < call.length; ++rank) total += slots[rank];
+        return total;
+    }
+};
+
+KERNEL cluster(CALL_ARGUMENT(Arrays) call) {
+    Post post;
+    post.meet();
+    post.send(call, at(call, block_index()));
+    wait_for_mail(post.box, 0);
+    double first = post.sum(call);
+    block_sync();
+    post.meet();
+    post.send(call, first);
+    wait_for_mail(post.box, 1);
+    result(call, block_index() * block_threads() + thread_index()) =
+        post.sum(call) + 1000 * cluster_rank();
 }
-KERNEL cluster(CALL_ARGUMENT(Arrays) call) { cluster_sums(call, false); }
-KERNEL cluster_left_early(CALL_ARGUMENT(Arrays) call) { cluster_sums(call, true); }
+KERNEL mail_read_early(CALL_ARGUMENT(Arrays) call) {
+    Post post;
+    post.meet();
+    post.send(call, 1.0);
+    result(call, block_index() * block_threads() + thread_index()) = post.sum(call);
+    wait_for_mail(post.box, 0);
+}
+KERNEL mail_not_opened(CALL_ARGUMENT(Arrays) call) {
+    Post post;
+    post.send(call, 1.0);
+    wait_for_mail(post.box, 0);
+}
+KERNEL mail_opened_twice(CALL_ARGUMENT(Arrays)) { Post first, second; }
+KERNEL mail_missing(CALL_ARGUMENT(Arrays) call) {
+    Post post;
+    post.meet();
+    post.send(call, 1.0);
+    if (thread_index() == 0 && cluster_rank() == 0) send_mail(post.box, post.slots, 1.0, 1);
+    wait_for_mail(post.box, 0);
+}
+KERNEL mail_not_expected(CALL_ARGUMENT(Arrays)) {
+    Post post;
+    wait_for_mail(post.box, 0);
+}
+KERNEL mail_expected_twice(CALL_ARGUMENT(Arrays)) {
+    Post post;
+    if (thread_index() == 0) {
+        expect_mail(post.box, 8);
+        expect_mail(post.box, 8);
+    }
+}
+KERNEL mail_out_of_turn(CALL_ARGUMENT(Arrays) call) {
+    Post post;
+    post.meet();
+    post.send(call, 1.0);
+    wait_for_mail(post.box, 1);
+}
+KERNEL mail_left_early(CALL_ARGUMENT(Arrays) call) {
+    Post post;
+    post.meet();
+    post.send(call, 1.0);
+    if (cluster_rank() == 0) wait_for_mail(post.box, 0);
+}
+KERNEL mail_never_waited(CALL_ARGUMENT(Arrays) call) {
+    Post post;
+    post.meet();
+    post.send(call, 1.0);
+}
+KERNEL mail_too_late(CALL_ARGUMENT(Arrays)) {
+    Post post;
+    post.meet();
+    if (thread_index() == 0 && cluster_rank() == 1) send_mail(post.box, post.slots, 1.0, 0);
+}
+KERNEL mail_beside(CALL_ARGUMENT(Arrays) call) {
+    Post post;
+    if (thread_index() == 0) send_mail(post.box, doubles() + call.length, 1.0, 0);
+}
 
 // Each thread copies two doubles and reads its own, or its neighbour's.
 DEVICE void copies(const Arrays& call, bool wait, bool meet, int neighbour) {
@@ -125,8 +204,13 @@ KERNEL arrive_twice(CALL_ARGUMENT(Arrays)) {
     cluster_arrive();
 }
 KERNEL arrive_only(CALL_ARGUMENT(Arrays)) { cluster_arrive(); }
-KERNEL beyond_cluster(CALL_ARGUMENT(Arrays)) { cluster_read(doubles(), 2); }
-KERNEL beyond_shared(CALL_ARGUMENT(Arrays) call) { cluster_read(doubles() + call.length, 0); }
+// More than a thread's stack should ever have to hold while it waits.
+KERNEL deep(CALL_ARGUMENT(Arrays) call) {
+    volatile double held[10000];
+    held[thread_index()] = thread_index();
+    block_sync();
+    result(call, thread_index()) = held[thread_index()];
+}
 
 // Arithmetic, one thread an entry.
 KERNEL halves(CALL_ARGUMENT(Arrays) call) {
@@ -208,8 +292,14 @@ def test_clusters(kernels: Kernels, backwards: bool) -> None:
     how = {"grid": 12, "block": 32, "shared": 256, "cluster": 4, "backwards": backwards}
     out = run(kernels, "cluster", x, np.zeros((12, 32)), 4, **how)
     sums = np.repeat(x.reshape(3, 4).sum(axis=1), 4)[:, None]
-    others = 4 * ((np.arange(32) + 1) % 32)
-    assert (out == sums + others + 1000 * (np.arange(12) % 4)[:, None]).all()
+    assert (out == 4 * sums + 1000 * (np.arange(12) % 4)[:, None]).all()
+
+
+@BOTH
+def test_mail_is_nan_until_waited_for(kernels: Kernels, backwards: bool) -> None:
+    how = {"grid": 2, "cluster": 2, "backwards": backwards}
+    out = run(kernels, "mail_read_early", np.ones(1), np.zeros(128), 2, **how)
+    assert np.isnan(out).all()
 
 
 @BOTH
@@ -251,12 +341,21 @@ def test_unwritten_shared_memory_is_nan(kernels: Kernels) -> None:
         ("wait_alone", 0, 2, "waits for its cluster without arriving"),
         ("arrive_twice", 0, 2, "arrives twice"),
         ("arrive_only", 0, 2, "ended without waiting for its cluster"),
-        ("cluster_left_early", 2, 2, "reads from block 0, which has ended"),
-        ("beyond_cluster", 0, 2, "reads from block 2 of a cluster of 2"),
-        ("beyond_shared", 256, 2, "reads what is not its shared memory"),
+        ("mail_not_opened", 2, 2, "uses a mailbox that block 1 has not opened"),
+        ("mail_opened_twice", 2, 2, "opens a mailbox twice"),
+        ("mail_missing", 2, 2, "waits for mail of which -8 bytes never come"),
+        ("mail_not_expected", 2, 2, "waits for mail that it does not expect"),
+        ("mail_expected_twice", 2, 2, "expects more mail before"),
+        ("mail_out_of_turn", 2, 2, "waits for mail out of turn"),
+        ("mail_left_early", 2, 2, "thread 0 of block 1: ended without waiting for mail"),
+        ("mail_never_waited", 2, 2, "ended without waiting for mail"),
+        ("mail_too_late", 2, 2, "thread 0 of block 1: sends to block 0, which has ended"),
+        ("mail_beside", 256, 2, "sends to what is not shared memory"),
+        ("cluster", 3, 2, "sends to block 2 of a cluster of 2"),
         ("copy_never_waited", 0, 1, "ended without waiting for its copies"),
         ("copy_unaligned", 0, 1, "is not aligned to 16 bytes"),
         ("copy_outside", 256, 1, "is not 16 aligned bytes of its shared memory"),
+        ("deep", 0, 1, "thread 0 of block 0: overflows its stack"),
         ("written_beside", 256, 1, "wrote beside its shared memory"),
         ("written_beside", -1, 2, "blocks 0 to 1 wrote beside"),
     ],
@@ -282,6 +381,17 @@ def test_launches_that_no_gpu_takes(kernels: Kernels, name: str, value: int) -> 
 def test_compile_errors_name_the_file() -> None:
     with pytest.raises(RuntimeError, match=r"wrong\.cuh:2:"):
         compile_kernels([("device.cuh", DEVICE_SOURCE), ("wrong.cuh", "\nKERNEL wrong( {}")])
+
+
+def test_largest_launches_of_several_libraries(kernels: Kernels) -> None:
+    """All threads' stacks together, and those of other kernels, leave room for more."""
+    parts = [("device.cuh", DEVICE_SOURCE), ("test.cuh", KERNELS)]
+    x = np.ones(16)
+    how = {"grid": 16, "block": 1024, "shared": 8192, "cluster": 16}
+    for number in range(5):
+        other = compile_kernels(parts, {"OTHER": str(number)}) if number else kernels
+        out = run(other, "cluster", x, np.zeros((16, 1024)), 16, **how)
+        assert out[0, 0] == 16 * 16
 
 
 def test_portable_fibers_do_the_same() -> None:

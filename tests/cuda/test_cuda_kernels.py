@@ -117,7 +117,7 @@ def assert_like_array_numerics(
             assert differing(own, other) <= 1 + (own.numel() >> 5)
 
 
-@pytest.mark.parametrize("length", [1, 3, 40, 300, 2500])
+@pytest.mark.parametrize("length", [1, 3, 40, 300, 2500, 1024])
 @pytest.mark.parametrize("dtype", NARROW)
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_rows_of_a_block(variant: Variant, dtype: str, length: int) -> None:

@@ -32,7 +32,8 @@ SHARED_BACKWARDS = EmulatedBackend(EmulatedLauncher(holding(HOPPER, 32), backwar
 SHARED_LENGTHS = {"softmax": 50, "ssmax": 120, "sa_softmax": 250}
 
 ROWS, LENGTH = 7, 40  # whole vectors of every dtype
-PADDED = 56
+WHOLE = 1024
+"""A length that kernels are compiled for specially."""
 
 
 def base(dtype: str, length: int = LENGTH) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,7 +77,7 @@ def unaligned(values: Tensor) -> Tensor:
 
 def rows_apart(values: Tensor) -> Tensor:
     """Rows with something between them that is NaN, and aligned still."""
-    room = torch.full((values.shape[0], PADDED), torch.nan).to(values.dtype)
+    room = torch.full((values.shape[0], values.shape[1] + 16), torch.nan).to(values.dtype)
     return room[:, : values.shape[1]].copy_(values)
 
 
@@ -98,16 +99,24 @@ def every_second(values: Tensor) -> Tensor:
 
 LAYOUTS = (unaligned, rows_apart, rows_unaligned, columns, every_second)
 
+SOME = (VARIANTS[0], VARIANTS[1], VARIANTS[-2])
+"""One variant of each function."""
+
 EVERY_CASE = [
-    pytest.param(variant, dtype, id=f"{variant}-{dtype}")
+    pytest.param(variant, dtype, LENGTH, id=f"{variant}-{dtype}-{LENGTH}")
     for variant in VARIANTS
     for dtype in DTYPES
 ]
+EVERY_CASE += [
+    pytest.param(variant, dtype, WHOLE, id=f"{variant}-{dtype}-{WHOLE}")
+    for variant in SOME
+    for dtype in ("float16", "float32")
+]
 
 
-@pytest.mark.parametrize(("variant", "dtype"), EVERY_CASE)
-def test_layouts(variant: Variant, dtype: str) -> None:
-    x, dy, where = base(dtype)
+@pytest.mark.parametrize(("variant", "dtype", "length"), EVERY_CASE)
+def test_layouts(variant: Variant, dtype: str, length: int) -> None:
+    x, dy, where = base(dtype, length)
     for mask in (None, where):
         expected = by_row(variant, HELD, x, dy, axis=1, where=mask)
         for of_x in LAYOUTS:
@@ -124,9 +133,9 @@ def test_layouts(variant: Variant, dtype: str) -> None:
             assert same_bits(found, expected), (of_dy, of_mask)
 
 
-@pytest.mark.parametrize(("variant", "dtype"), EVERY_CASE)
-def test_axes_and_batches(variant: Variant, dtype: str) -> None:
-    x, dy, where = base(dtype)
+@pytest.mark.parametrize(("variant", "dtype", "length"), EVERY_CASE)
+def test_axes_and_batches(variant: Variant, dtype: str, length: int) -> None:
+    x, dy, where = base(dtype, length)
     y, dx = by_row(variant, HELD, x, dy, axis=1, where=where)
     # Along the first axis, of arrays that have it outermost or innermost.
     for lay in (torch.Tensor.contiguous, columns):
@@ -147,10 +156,10 @@ def test_axes_and_batches(variant: Variant, dtype: str) -> None:
     assert same_bits(tuple(own[:, 2] for own in found), (y, dx))
 
 
-@pytest.mark.parametrize(("variant", "dtype"), EVERY_CASE)
-def test_masks(variant: Variant, dtype: str) -> None:
-    x, dy, _ = base(dtype)
-    of_entries = torch.arange(LENGTH) % 3 != 0
+@pytest.mark.parametrize(("variant", "dtype", "length"), EVERY_CASE)
+def test_masks(variant: Variant, dtype: str, length: int) -> None:
+    x, dy, _ = base(dtype, length)
+    of_entries = torch.arange(length) % 3 != 0
     of_rows = (torch.arange(ROWS) % 2 != 0)[:, None]
     hidden = torch.full((), -torch.inf).to(x.dtype)
     for mask in (of_entries, of_entries[None], of_rows, torch.tensor(True), unaligned(of_entries)):
@@ -165,9 +174,9 @@ def test_masks(variant: Variant, dtype: str) -> None:
     assert same_bits(by_row(variant, HELD, x, dy, axis=1, where=shown), everything)
 
 
-@pytest.mark.parametrize(("variant", "dtype"), EVERY_CASE)
-def test_out(variant: Variant, dtype: str) -> None:
-    x, dy, where = base(dtype)
+@pytest.mark.parametrize(("variant", "dtype", "length"), EVERY_CASE)
+def test_out(variant: Variant, dtype: str, length: int) -> None:
+    x, dy, where = base(dtype, length)
     y, _ = by_row(variant, HELD, x, dy, axis=1, where=where)
     options = {"s": 0.3, "b": 0.2, "axis": 1, "where": where}
     for lay in LAYOUTS:
@@ -175,11 +184,11 @@ def test_out(variant: Variant, dtype: str) -> None:
         assert variant.weights(HELD, x, out=out, **options) is out
         assert same_bits((out,), (y,)), lay
     # Entries between rows, before the first and after the last, are not ours.
-    for width in (PADDED, LENGTH + 1):
+    for width in (length + 16, length + 1):
         room = torch.full((ROWS + 2, width), 7.0).to(x.dtype)
-        variant.weights(HELD, x, out=room[1:-1, :LENGTH], **options)
-        assert same_bits((room[1:-1, :LENGTH],), (y,))
-        room[1:-1, :LENGTH] = 7.0
+        variant.weights(HELD, x, out=room[1:-1, :length], **options)
+        assert same_bits((room[1:-1, :length],), (y,))
+        room[1:-1, :length] = 7.0
         assert bool((room == 7.0).all())
     own = x.clone()
     variant.weights(HELD, own, out=own, **options)
@@ -201,7 +210,7 @@ def test_negative_strides(variant: Variant, dtype: str) -> None:
 
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-@pytest.mark.parametrize("variant", [VARIANTS[0], VARIANTS[1], VARIANTS[-2]], ids=str)
+@pytest.mark.parametrize("variant", SOME, ids=str)
 def test_blocks_that_take_rows_after_rows(variant: Variant, dtype: str, backwards: bool) -> None:
     backends = [(BACKWARDS if backwards else HELD, 300)]
     backends += [(SHARED_BACKWARDS if backwards else SHARED, SHARED_LENGTHS[variant.function])]
@@ -238,8 +247,9 @@ def assert_same_backwards(
         assert same_bits(first, second)
 
 
-@pytest.mark.parametrize("length", [3, LENGTH, 700])
-@pytest.mark.parametrize(("variant", "dtype"), EVERY_CASE)
+@pytest.mark.parametrize("length", [3, 700, WHOLE])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_order_of_threads_of_a_block(variant: Variant, dtype: str, length: int) -> None:
     assert_same_backwards(variant, dtype, HELD, BACKWARDS, length)
 

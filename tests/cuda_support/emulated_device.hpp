@@ -29,7 +29,6 @@ extern "C" {
 int emulated_thread_index();
 int emulated_block_threads();
 long long emulated_block_index();
-long long emulated_grid_blocks();
 int emulated_cluster_rank();
 unsigned char* emulated_shared_memory();
 // The value that lane `from` passes in the same operation.
@@ -37,7 +36,10 @@ Bits64 emulated_exchange(int operation, Bits64 value, int from);
 void emulated_block_sync();
 void emulated_cluster_arrive();
 void emulated_cluster_wait();
-double emulated_cluster_read(const double* shared, int rank);
+void emulated_open_mail(Bits64* box);
+void emulated_expect_mail(Bits64* box, int bytes);
+void emulated_send_mail(Bits64* box, double* slot, double value, int rank);
+void emulated_wait_for_mail(Bits64* box, int turn);
 void emulated_start_copy(void* shared, const void* global);
 void emulated_wait_for_copies();
 }
@@ -47,7 +49,6 @@ void emulated_wait_for_copies();
 DEVICE int thread_index() { return emulated_thread_index(); }
 DEVICE int block_threads() { return emulated_block_threads(); }
 DEVICE long long block_index() { return emulated_block_index(); }
-DEVICE long long grid_blocks() { return emulated_grid_blocks(); }
 DEVICE void block_sync() { emulated_block_sync(); }
 
 // CUDA's own functions.
@@ -87,9 +88,15 @@ DEVICE unsigned char* shared_memory() { return emulated_shared_memory(); }
 DEVICE int cluster_rank() { return emulated_cluster_rank(); }
 DEVICE void cluster_arrive() { emulated_cluster_arrive(); }
 DEVICE void cluster_wait() { emulated_cluster_wait(); }
-DEVICE double cluster_read(const double* shared, int rank) {
-    return emulated_cluster_read(shared, rank);
+
+// Mail between them.
+typedef Bits64 Mailbox;
+DEVICE void open_mail(Mailbox* box) { emulated_open_mail(box); }
+DEVICE void expect_mail(Mailbox* box, int bytes) { emulated_expect_mail(box, bytes); }
+DEVICE void send_mail(Mailbox* box, double* slot, double value, int rank) {
+    emulated_send_mail(box, slot, value, rank);
 }
+DEVICE void wait_for_mail(Mailbox* box, int turn) { emulated_wait_for_mail(box, turn); }
 
 // Copies ----------------------------------------------------------------------------------------
 

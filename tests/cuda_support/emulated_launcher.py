@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AMPERE", "HOPPER", "EmulatedLauncher", "NumpyLauncher", "holding", "kernels_of"]
 
-HOPPER = Limits(capability=(9, 0), shared=227 << 10, multiprocessors=1)
-AMPERE = Limits(capability=(8, 0), shared=163 << 10, multiprocessors=1)
+HOPPER = Limits(capability=(9, 0), shared=227 << 10)
+AMPERE = Limits(capability=(8, 0), shared=163 << 10)
 
 
 def holding(limits: Limits, entries: int) -> Limits:

@@ -26,7 +26,9 @@
 namespace {
 
 constexpr int WARP = 32;
-constexpr std::size_t STACK_BYTES = 128 << 10;
+// Not a power of two, lest what all threads use most lies in the same few lines of the caches.
+constexpr std::size_t STACK_BYTES = (128 << 10) + 320;
+constexpr std::size_t MOST_THREADS = 16 * 1024;    // of a cluster
 constexpr std::size_t GUARD_BYTES = 256;           // before, between and after the shared memories
 constexpr std::uint16_t GUARD = 0xfffd;            // a NaN in every format, unlike...
 constexpr int UNWRITTEN = 0xff;                    // ...the bytes of what nobody wrote, NaN as well
@@ -34,9 +36,10 @@ constexpr std::size_t VECTOR_BYTES = 16;
 constexpr std::size_t MESSAGE_BYTES = 400;
 
 // Where threads wait; the first ones are `Operation` of emulated_device.hpp.
-enum Place { AT_BLOCK = 3, AT_CLUSTER, ENDED, NOT_STARTED };
+enum Place { AT_BLOCK = 3, AT_CLUSTER, AT_MAIL, ENDED, NOT_STARTED };
 constexpr const char* PLACES[] = {"exchange of int", "exchange of float", "exchange of double",
-                                  "block_sync", "cluster_wait", "its end", "its start"};
+                                  "block_sync", "cluster_wait", "wait_for_mail",
+                                  "its end", "its start"};
 
 // Fibers --------------------------------------------------------------------------------------
 
@@ -81,6 +84,20 @@ struct Copy {
     const void* global;
 };
 
+struct Letter {
+    unsigned char* slot;
+    double value;
+};
+
+// What is kept in a mailbox, 8 bytes of shared memory.
+struct Mail {
+    std::int32_t missing;      // bytes that are expected and have not come
+    std::uint16_t waited;      // threads of its block that have what came last
+    std::uint8_t turn;         // of what comes next
+    std::uint8_t state;        // of these, or UNWRITTEN
+};
+enum MailState { OPEN = 1, EXPECTING = 2 };
+
 struct Thread {
     Context context;
     Block* block;
@@ -100,14 +117,14 @@ struct Launch {
     int threads, cluster;
     std::size_t shared_bytes;
     bool backwards;
-    long long grid;
 };
 
 Launch launch;
 std::vector<Thread> threads;
 std::vector<Block> blocks;
 std::vector<unsigned char> memory;
-std::vector<unsigned char*> stacks;
+std::vector<Letter> letters;   // sent, and not delivered
+unsigned char* stacks;
 Context outside;
 Thread* running;
 char message[MESSAGE_BYTES];
@@ -125,8 +142,25 @@ char message[MESSAGE_BYTES];
     __builtin_unreachable();
 }
 
+// The stack of the thread at a place in the ring. All are one mapping: a process has 65530, so guard
+// pages between so many stacks would leave none for its libraries.
+unsigned char* stack_of(std::size_t place) { return stacks + place * STACK_BYTES; }
+
+bool has_stacks() {
+    if (stacks != nullptr) return true;
+    void* found = mmap(nullptr, MOST_THREADS * STACK_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (found == MAP_FAILED) return false;
+    stacks = static_cast<unsigned char*>(found);
+    return true;
+}
+
 void run_next(Thread* next) {
     Thread* me = running;
+    // Frames have sizes known when they are compiled, and the deepest call waits: a thread that
+    // leaves half of its stack alone whenever it waits does not overflow it in between.
+    const unsigned char* frame = static_cast<unsigned char*>(__builtin_frame_address(0));
+    if (frame < stack_of(me - threads.data()) + STACK_BYTES / 2) fail("overflows its stack");
     running = next;
     switch_to(me->context, next->context);
 }
@@ -146,6 +180,7 @@ void end_thread() {
     me->place = ENDED;
     if (!me->copies.empty()) fail("ended without waiting for its copies");
     if (me->arrived) fail("ended without waiting for its cluster");
+    if (!letters.empty()) fail("ended without waiting for mail");
     for (const Thread* first : {me->warp, me->first_of_block, threads.data()}) {
         if (first->place != ENDED) {
             fail("ended, but thread %d of block %lld waits at %s", first->index,
@@ -163,17 +198,6 @@ void end_thread() {
 void begin_thread() {
     launch.kernel(launch.argument);
     end_thread();
-}
-
-unsigned char* stack_of(std::size_t number) {
-    while (stacks.size() <= number) {
-        void* found = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (found == MAP_FAILED) return nullptr;
-        mprotect(found, 4096, PROT_NONE);    // an overflow is a fault, not other threads' data
-        stacks.push_back(static_cast<unsigned char*>(found));
-    }
-    return stacks[number];
 }
 
 void prepare(Context& context, unsigned char* stack) {
@@ -237,8 +261,9 @@ bool run_cluster(long long first_block) {
         thread.exchanges = 0;
         thread.arrived = false;
         thread.copies.clear();
-        prepare(thread.context, stacks[at]);
+        prepare(thread.context, stack_of(at));
     }
+    letters.clear();
     message[0] = 0;
     running = ring;
     switch_to(outside, ring->context);
@@ -257,16 +282,33 @@ bool in_shared_memory(const void* address, std::size_t bytes) {
     return at % bytes == 0 && at >= base && at + bytes <= base + launch.shared_bytes;
 }
 
+Mail* mail_of(std::uint64_t* box) {
+    if (!in_shared_memory(box, sizeof *box)) fail("has a mailbox outside its shared memory");
+    return reinterpret_cast<Mail*>(box);
+}
+
+// The mailbox of a block of the cluster, at the place of this block's.
+Mail* opened(std::uint64_t* box, int rank) {
+    if (rank < 0 || rank >= launch.cluster) {
+        fail("sends to block %d of a cluster of %d", rank, launch.cluster);
+    }
+    const Block& block = blocks[rank];
+    unsigned char* there = reinterpret_cast<unsigned char*>(mail_of(box));
+    Mail* mail = reinterpret_cast<Mail*>(there - running->block->shared + block.shared);
+    if (mail->state == UNWRITTEN) fail("uses a mailbox that block %lld has not opened", block.index);
+    return mail;
+}
+
 }  // namespace
 
 // What emulated_device.hpp calls --------------------------------------------------------------
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 int emulated_thread_index() { return running->index; }
 int emulated_block_threads() { return launch.threads; }
 long long emulated_block_index() { return running->block->index; }
-long long emulated_grid_blocks() { return launch.grid; }
 int emulated_cluster_rank() { return running->rank; }
 unsigned char* emulated_shared_memory() { return running->block->shared; }
 
@@ -305,16 +347,54 @@ void emulated_cluster_wait() {
     run_next(me->next_of_cluster);
 }
 
-double emulated_cluster_read(const double* shared, int rank) {
-    if (!in_shared_memory(shared, sizeof(double))) fail("reads what is not its shared memory");
-    if (rank < 0 || rank >= launch.cluster) {
-        fail("reads from block %d of a cluster of %d", rank, launch.cluster);
+void emulated_open_mail(std::uint64_t* box) {
+    if (mail_of(box)->state != UNWRITTEN) fail("opens a mailbox twice");
+    *mail_of(box) = {0, 0, 0, OPEN};
+}
+
+void emulated_expect_mail(std::uint64_t* box, int bytes) {
+    Mail* mail = opened(box, running->rank);
+    if (mail->state == EXPECTING) fail("expects more mail before what it expects has come");
+    if (mail->waited != 0) fail("expects mail before its block has waited for the last");
+    mail->state = EXPECTING;
+    mail->missing += bytes;
+}
+
+// It is on its way until all threads of the cluster wait for mail; the slot is lost at once.
+void emulated_send_mail(std::uint64_t* box, double* slot, double value, int rank) {
+    Mail* mail = opened(box, rank);
+    if (blocks[rank].ended) fail("sends to block %lld, which has ended", blocks[rank].index);
+    if (!in_shared_memory(slot, sizeof *slot)) fail("sends to what is not shared memory");
+    unsigned char* there = reinterpret_cast<unsigned char*>(slot) - running->block->shared +
+                           blocks[rank].shared;
+    std::memset(there, UNWRITTEN, sizeof *slot);
+    mail->missing -= static_cast<std::int32_t>(sizeof *slot);
+    letters.push_back({there, value});
+}
+
+void emulated_wait_for_mail(std::uint64_t* box, int turn) {
+    Thread* me = running;
+    me->place = AT_MAIL;
+    meet(me->warp);
+    meet(me->first_of_block);
+    meet(threads.data());
+    if (me->next_of_cluster == threads.data()) {
+        for (const Letter& letter : letters) {
+            std::memcpy(letter.slot, &letter.value, sizeof letter.value);
+        }
+        letters.clear();
     }
-    if (blocks[rank].ended) fail("reads from block %lld, which has ended", blocks[rank].index);
-    const unsigned char* local = reinterpret_cast<const unsigned char*>(shared);
-    double value;
-    std::memcpy(&value, blocks[rank].shared + (local - running->block->shared), sizeof value);
-    return value;
+    run_next(me->next_of_cluster);
+    Mail* mail = opened(box, me->rank);
+    if (mail->waited == 0) {
+        // The first thread of the block that goes on.
+        if (mail->state != EXPECTING) fail("waits for mail that it does not expect");
+        if (mail->missing != 0) fail("waits for mail of which %d bytes never come", mail->missing);
+        mail->state = OPEN;
+        mail->turn ^= 1;
+    }
+    if (turn == mail->turn) fail("waits for mail out of turn");
+    mail->waited = (mail->waited + 1) % launch.threads;
 }
 
 void emulated_start_copy(void* shared, const void* global) {
@@ -334,13 +414,13 @@ void emulated_wait_for_copies() {
 }
 
 // Run `grid` blocks, `cluster` at a time; what went wrong, or null.
-__attribute__((visibility("default"))) const char* emulated_launch(
+const char* emulated_launch(
     void* kernel, const void* argument, long long grid, int block, long long shared_bytes,
     int cluster, int backwards) {
     launch = {reinterpret_cast<void (*)(const void*)>(kernel), argument, block, cluster,
-              static_cast<std::size_t>(shared_bytes), backwards != 0, grid};
+              static_cast<std::size_t>(shared_bytes), backwards != 0};
     std::size_t count = static_cast<std::size_t>(block) * cluster;
-    if (stack_of(count - 1) == nullptr) return "no memory for the threads' stacks";
+    if (count > MOST_THREADS || !has_stacks()) return "no memory for the threads' stacks";
     if (threads.size() < count) threads.resize(count);
     blocks.resize(cluster);
     // 256-byte guards and 16-byte regions keep the alignment that the allocator gives.
@@ -352,3 +432,4 @@ __attribute__((visibility("default"))) const char* emulated_launch(
 }
 
 }  // extern "C"
+#pragma GCC visibility pop

@@ -140,17 +140,18 @@ def compile_kernels(
     """
     text = "".join(f'#line 1 "{name}"\n{part}\n' for name, part in parts)
     defined = [f"-D{name}={value}" for name, value in (macros or {}).items()]
-    threads = _built(_THREADS, ["-c", *options], ".o", [])
-    return Kernels(_built(text, ["-shared", *options, *defined], ".so", [str(threads)]))
+    # A library of its own, found by its path: all kernels of a process share the threads' stacks.
+    threads = _built(_THREADS, ["-shared", *options], [])
+    return Kernels(_built(text, ["-shared", *options, *defined], [str(threads)]))
 
 
-def _built(text: str, options: Sequence[str], suffix: str, beside: Sequence[str]) -> Path:
-    """Return the file that the compiler made, now or earlier, of a source."""
+def _built(text: str, options: Sequence[str], beside: Sequence[str]) -> Path:
+    """Return the library that the compiler made, now or earlier, of a source."""
     command = [compiler(), *_OPTIONS, *options]
     told = "\0".join([*command, *beside, _version(), _processor(), text])
     folder = Path(tempfile.gettempdir()) / f"softmax-variants-emulated-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    built = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}{suffix}"
+    built = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.so"
     # Two processes of a test run often want the same: the second waits for the first.
     with built.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -37,7 +37,7 @@ TYPES = {
 _FORMS = {None: 0, "plain": 0, "shifted": 1, "minmax": 2, "normalized": 3}
 _FROM_NUMBER, _FROM_ARRAY, _FROM_COUNT = range(3)
 
-_TAIL = struct.Struct(f"={31 + 8 * MAX_AXES}q")
+_TAIL = struct.Struct(f"={30 + 8 * MAX_AXES}q")
 # 40 digits are 132 bits, two words of binary64 have 107 at most.
 _LOGARITHM = Context(prec=40)
 
@@ -77,7 +77,6 @@ def tail(
         path.vectors,
         path.array_bytes > 0,
         path.kept > 0,
-        plan.buffers,
         *(own is not None and own.vector for own in four),
         *(own is not None and own.rows_first for own in four[:3]),
         *(0 if own is None else own.step for own in four),

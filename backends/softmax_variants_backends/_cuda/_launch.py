@@ -34,9 +34,9 @@ class Limits:
     """Compute capability."""
     shared: int
     """Bytes of shared memory that a block may ask for."""
-    multiprocessors: int = 132
-    """How many there are."""
-    capacity: tuple[int, int] = (16384, 8192)
+    worthwhile: int = 1 << 18
+    """Entries of an array from which on kernels are compiled for the length of its rows alone."""
+    capacity: tuple[int, int] = (8192, 8192)
     """Entries of a row that a block holds: of weights, of gradients. Tests have smaller ones."""
 
 

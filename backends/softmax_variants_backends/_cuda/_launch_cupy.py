@@ -64,7 +64,6 @@ class CupyLauncher:
         self.limits = Limits(
             capability=_capability(index),
             shared=self._device.attributes["MaxSharedMemoryPerBlockOptin"],
-            multiprocessors=self._device.attributes["MultiProcessorCount"],
         )
 
     def locate(self, array: Any, /) -> tuple[int, Hashable]:

@@ -77,7 +77,6 @@ class TorchLauncher:
         self.limits = Limits(
             capability=torch.cuda.get_device_capability(index),
             shared=_checked(driver.cuDeviceGetAttribute(shared, self._device)),
-            multiprocessors=torch.cuda.get_device_properties(index).multi_processor_count,
         )
 
     def locate(self, array: Tensor, /) -> tuple[int, Hashable]:

@@ -33,19 +33,29 @@ ARRAYS = {False: 1, True: 2}
 """Arrays that a row has in shared memory: x, for gradients also dy."""
 KEPT = {(2, False): 2, (4, False): 1, (2, True): 2}
 """By item size and direction: how many times a row's memory the exponentials take, where they are
-kept there from the sum to the result. Elsewhere they are evaluated again, which takes less time
-than the memory would cost in rows that a multiprocessor works on at once."""
-KEPT_IN_LONG_PARTS = {(2, False)}
-"""Where they are kept even in parts beyond the capacity."""
+kept there from the sum to the result. Elsewhere they are evaluated again: that takes less time than
+the memory would cost in rows that a multiprocessor works on at once."""
+KEPT_PARTS = {(2, False): 1, (4, False): 2, (2, True): 8}
+"""Parts of a row, at most, where they are kept."""
 
-LANE_VECTORS = {(2, False): 2, (4, False): 4, (2, True): 4, (4, True): 8, (8, False): 8, (8, True): 8}
-"""Vectors that a lane has, at most until a row has all the lanes there may be."""
-MOST_KNOWN_VECTORS = {(2, False): 2, (4, False): 4, (2, True): 8, (4, True): 8}
-"""Kernels for more vectors a lane are not compiled specially. Those of weights hold their vectors,
-and the exponentials, in registers."""
-MAX_LANES = {2: 1024, 4: 1024, 8: 512}
+LANE_VECTORS = {
+    (2, False): ((4, 1), (64, 2), (2048, 4)),
+    (4, False): ((32, 2), (1024, 4)),
+    (2, True): ((4, 1), (64, 2), (1024, 4)),
+    (4, True): ((32, 2), (256, 4)),
+}
+"""Vectors that a lane has, for rows or parts of so many vectors at most; 8 for longer ones. With
+few, threads of a warp have more rows; with many, what is done once a row and thread counts less."""
+MOST_LANE_VECTORS = 8
+PART_VECTORS = {(2, True): 4}
+"""The same for the parts of a row; 8 where nothing is said."""
+MAX_LANES = 512
+HELD_ENTRIES = 16
+"""Entries of a lane, at most, that kernels which know the number hold in registers."""
+HELD_THREADS = 256
+"""Threads of their blocks, at most."""
 
-BLOCK_THREADS = 256
+BLOCK_THREADS = 128
 """About as many threads as a block of several rows has."""
 STRIDED_BYTES = 32
 """What is read at a time, at least, where rows are neighbours in memory and entries are not."""
@@ -53,8 +63,6 @@ STRIDED_THREADS = {2: 1024, 4: 1024, 8: 512}
 STRIDED_SHARED = 200 * 1024
 """What a block may take for that."""
 
-REGISTERS = 64
-"""Of a thread, at most."""
 MAX_GRID = 2**31 - 1
 MAX_LENGTH = 2**31 - 1
 
@@ -89,9 +97,15 @@ class Path:
     array_bytes: int
     """Shared memory of one of them; 0: it is read from global memory again."""
 
-    def row_bytes(self, buffers: int) -> int:
-        """Return the shared memory of a row, or its part, loaded to one buffer or two."""
-        return self.array_bytes * (buffers * self.arrays + self.kept)
+    @property
+    def held(self) -> bool:
+        """Whether kernels compiled for such rows hold them in registers; see forward.cuh."""
+        return self.arrays == 1 and self.part_length <= HELD_ENTRIES * self.lanes
+
+    @property
+    def row_bytes(self) -> int:
+        """Shared memory of a row, or its part."""
+        return self.array_bytes * (self.arrays + self.kept)
 
 
 @dataclass(frozen=True)
@@ -118,8 +132,6 @@ class Plan:
     rows_per_block: int
     special: bool
     """Whether the kernels are compiled for such rows, all accessed as vectors."""
-    buffers: int
-    """2: rows are loaded while those before them are worked on."""
     grid: int
     """Blocks of a launch."""
     x: Access
@@ -147,34 +159,35 @@ class Plan:
     @property
     def shared(self) -> int:
         """Dynamic shared memory of a block."""
-        if self.special and self.dy is None:
-            return SCRATCH_BYTES  # weights: the rows are held in registers
-        return _shared(self.path, self.rows_per_block, self.buffers)
+        held = self.special and self.path.held
+        return SCRATCH_BYTES + (0 if held else self.rows_per_block * self.path.row_bytes)
 
 
 def path_of(length: int, item_size: int, limits: Limits, *, gradients: bool) -> Path:
     """Return how rows of a length are shared out; the same for all layouts."""
     kind = item_size, gradients
-    kept = KEPT.get(kind, 0)
     capacity = limits.capacity[gradients]
 
     def fits(path: Path) -> bool:
-        return path.row_bytes(1) <= _room(limits)
+        return path.row_bytes <= _room(limits)
 
-    while not fits(_path(capacity, 1, kind, kept)):
-        capacity //= 2
-    if length <= capacity:
-        return _path(length, 1, kind, kept)
+    # 16-bit weights, which are read in half the time, gain from twice as many entries a block.
+    alone = 2 * capacity if kind == (2, False) else capacity
+    for candidate in (_path(length, 1, kind, kept=True), _path(length, 1, kind)):
+        if length <= alone and fits(candidate):
+            return candidate
     clusters = limits.capability >= (9, 0)
     if clusters:
         parts = _power_of_two(-(-length // capacity))
         if parts <= MAX_PARTS:
-            return _path(length, parts, kind, kept)
-        path = _path(length, MAX_PARTS, kind, kept if kind in KEPT_IN_LONG_PARTS else 0)
+            return _path(length, parts, kind, kept=True)
+        path = _path(length, MAX_PARTS, kind)
         if path.part_length <= 2 * capacity and fits(path):
             return path
     if item_size == 8:
         return replace(_path(length, MAX_PARTS if clusters else 1, kind), array_bytes=0)
+    while not fits(_path(capacity, 1, kind)):
+        capacity //= 2
     parts = -(-length // capacity)
     # Whole vectors a part: the last parts may have nothing left.
     parts = -(-length // _path(length, parts, kind).part_length)
@@ -182,29 +195,30 @@ def path_of(length: int, item_size: int, limits: Limits, *, gradients: bool) -> 
 
 
 def _path(
-    length: int, parts: int, kind: tuple[int, bool], kept: int = 0, *, split: bool = False
+    length: int, parts: int, kind: tuple[int, bool], *, kept: bool = False, split: bool = False
 ) -> Path:
     item_size, gradients = kind
     entries = VECTOR_BYTES // item_size
-    row_vectors = -(-length // entries)
-    part_vectors = -(-row_vectors // parts)
-    lanes = min(MAX_LANES[item_size], _power_of_two(-(-part_vectors // LANE_VECTORS[kind])))
+    part_vectors = -(-(-(-length // entries)) // parts)
+    if parts == 1:
+        table = LANE_VECTORS.get(kind, ())
+        each = next((few for most, few in table if part_vectors <= most), MOST_LANE_VECTORS)
+    else:
+        each = PART_VECTORS.get(kind, MOST_LANE_VECTORS)
+    lanes = min(MAX_LANES, _power_of_two(-(-part_vectors // each)))
     if parts > 1:
         lanes = max(lanes, WARP)  # parts are summed by warps
     vectors = -(-part_vectors // lanes)
+    whole = parts * lanes * vectors * entries == length
     return Path(
         lanes=lanes,
         parts=parts,
         part_length=part_vectors * entries,
         vectors=vectors,
         split=split,
-        kept=kept,
+        kept=KEPT[kind] if kept and parts <= KEPT_PARTS.get(kind, 0) else 0,
         arrays=ARRAYS[gradients],
-        special=(
-            not split
-            and vectors <= MOST_KNOWN_VECTORS.get(kind, 0)
-            and parts * lanes * vectors * entries == length
-        ),
+        special=whole and item_size < 8 and not split and vectors <= MOST_LANE_VECTORS,
         array_bytes=vectors * lanes * VECTOR_BYTES,
     )
 
@@ -255,12 +269,11 @@ def plan_of(
     rows = _rows_per_block(path, axes.rows, item_size, limits, strided=strided)
     accessed = (x_access, out_access, *(() if dy_access is None else (dy_access,)))
     special = path.special and all(own.vector for own in accessed)
-    held = special and dy is None
-    buffers = 1 if held else _buffers(path, rows, item_size, limits, strided=strided)
+    # Small arrays are not worth a second's compilation for each new length.
+    special = special and axes.rows * length >= limits.worthwhile
+    if special and path.held and path.lanes * rows > HELD_THREADS:
+        special = False
     grid = -(-axes.rows // rows) * path.parts
-    if buffers == 2:
-        # Blocks go from rows to rows; no more of them than can be there at once.
-        grid = min(grid, _resident(path, rows, buffers, limits))
     if grid > MAX_GRID:
         return None
     return Plan(
@@ -270,7 +283,6 @@ def plan_of(
         path=path,
         rows_per_block=rows,
         special=special,
-        buffers=buffers,
         grid=grid,
         x=x_access,
         dy=dy_access,
@@ -286,7 +298,7 @@ def _rows_per_block(path: Path, rows: int, item_size: int, limits: Limits, *, st
         return 1
 
     def fitting(wanted: int, threads: int, shared: int) -> int:
-        while wanted > 1 and (wanted * path.lanes > threads or wanted * path.row_bytes(1) > shared):
+        while wanted > 1 and (wanted * path.lanes > threads or wanted * path.row_bytes > shared):
             wanted //= 2
         return wanted
 
@@ -296,26 +308,6 @@ def _rows_per_block(path: Path, rows: int, item_size: int, limits: Limits, *, st
         wanted = min(STRIDED_BYTES // item_size, _power_of_two(rows))
         found = max(found, fitting(wanted, STRIDED_THREADS[item_size], min(room, STRIDED_SHARED)))
     return max(found, WARP // path.lanes)
-
-
-def _buffers(path: Path, rows: int, item_size: int, limits: Limits, *, strided: bool) -> int:
-    if item_size == 8 or path.split or strided:
-        return 1
-    return 2 if _shared(path, rows, 2) <= limits.shared else 1
-
-
-def _shared(path: Path, rows: int, buffers: int) -> int:
-    return SCRATCH_BYTES + rows * path.row_bytes(buffers)
-
-
-def _resident(path: Path, rows: int, buffers: int, limits: Limits) -> int:
-    """Return how many blocks the device can hold at once, whole clusters."""
-    threads = path.lanes * rows
-    # Each block takes 1 KiB of shared memory of its own.
-    by_shared = (limits.shared + 1024) // (_shared(path, rows, buffers) + 1024)
-    by_registers = 65536 // (REGISTERS * threads)
-    each = max(1, min(by_shared, by_registers, 2048 // threads, 32))
-    return max(1, each * limits.multiprocessors // path.parts) * path.parts
 
 
 def _room(limits: Limits) -> int:

@@ -65,7 +65,6 @@ struct Call {
     long long vectors;          // 16-byte vectors of a part for each lane
     long long on_chip;          // 1: rows are kept in shared memory; 0: read again (Double only)
     long long kept;             // 1: so are exponentials; 0: they are evaluated again
-    long long buffers;          // 2: rows are loaded while those before them are worked on
     long long x_vector, dy_vector, out_vector, mask_vector;    // 1: 16-byte accesses (mask: whole
                                                                // vectors), rows are aligned for it
     long long x_rows_first, dy_rows_first, out_rows_first;     // 1: neighbouring rows are next to

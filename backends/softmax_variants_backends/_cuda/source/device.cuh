@@ -5,10 +5,10 @@
 // tests/cuda_support/ has the same functions for a CPU, which runs the kernels without a GPU.
 
 // The threads of a block, and how many blocks are to be there at once, limit registers: to 128 for
-// float64, 64 for the most threads; rows held in registers get 80 where that leaves warps enough.
+// float64, 64 for the most threads, 80 where rows are held in registers (see storage.cuh).
 #if WIDE
 #define BOUNDS __launch_bounds__(512, 1)
-#elif VECTORS > 0 && !GRADIENTS && LANES <= 256 && STORAGE_BITS == 32
+#elif VECTORS > 0 && VECTORS * 128 / STORAGE_BITS <= 16 && !GRADIENTS
 #define BOUNDS __launch_bounds__(256, 3)
 #else
 #define BOUNDS __launch_bounds__(1024, 1)
@@ -37,7 +37,6 @@ struct alignas(16) Vector {            // what one access moves
 DEVICE int thread_index() { return threadIdx.x; }
 DEVICE int block_threads() { return blockDim.x; }
 DEVICE long long block_index() { return blockIdx.x; }
-DEVICE long long grid_blocks() { return gridDim.x; }
 DEVICE void block_sync() { __syncthreads(); }
 
 // The value that thread (index ^ mask) of the warp passes; all 32 threads must call.
@@ -67,14 +66,47 @@ DEVICE void cluster_arrive() {
     asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
 }
 DEVICE void cluster_wait() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
-// A double of the shared memory of another block of the cluster, at this block's address.
-DEVICE double cluster_read(const double* shared, int rank) {
-    Word local = static_cast<Word>(__cvta_generic_to_shared(shared));
+
+// Mail: doubles that blocks of a cluster write to each other's shared memory, and wait for. A box
+// counts what has come; each of its uses begins with what is expected and ends with a wait, in turn.
+typedef unsigned long long Mailbox;
+
+DEVICE Word shared_address(const void* shared) {
+    return static_cast<Word>(__cvta_generic_to_shared(shared));
+}
+// Where a block of the cluster has what this block has at an address.
+DEVICE Word cluster_address(const void* shared, int rank) {
     Word remote;
-    double value;
-    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(local), "r"(rank));
-    asm volatile("ld.shared::cluster.f64 %0, [%1];" : "=d"(value) : "r"(remote) : "memory");
-    return value;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;"
+        : "=r"(remote) : "r"(shared_address(shared)), "r"(rank));
+    return remote;
+}
+// By one thread, before the blocks meet for the first time.
+DEVICE void open_mail(Mailbox* box) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(box)) : "memory");
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+// By one thread, at each use.
+DEVICE void expect_mail(Mailbox* box, int bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
+                     shared_address(box)), "r"(bytes)
+                 : "memory");
+}
+DEVICE void send_mail(Mailbox* box, double* slot, double value, int rank) {
+    asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.b64 [%0], %1, [%2];" ::"r"(
+                     cluster_address(slot, rank)),
+                 "l"(__double_as_longlong(value)), "r"(cluster_address(box, rank))
+                 : "memory");
+}
+// By all threads; `turn` is 0 and 1 in turns, from 0.
+DEVICE void wait_for_mail(Mailbox* box, int turn) {
+    int done;
+    do {
+        asm volatile(
+            "{.reg .pred p; mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2; "
+            "selp.b32 %0, 1, 0, p;}"
+            : "=r"(done) : "r"(shared_address(box)), "r"(turn) : "memory");
+    } while (!done);
 }
 #else
 #define HAS_CLUSTERS 0

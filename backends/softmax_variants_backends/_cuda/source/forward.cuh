@@ -33,7 +33,7 @@ struct Weights {
 #if STORAGE_BITS == 16
 
 // Roundings on the way: of what is kept, of the factor, of the product; each is 2^-24.
-constexpr double WINDOW = 0x1p-22;
+constexpr double WINDOW = 0x1.2p-22;
 
 struct FastWeights {
     float above, below;   // the factor times 1 +- WINDOW
@@ -52,37 +52,39 @@ struct FastWeights {
     }
 };
 
-// Evaluate in binary64 the entries that `differ` marks, by bits in their half of a word.
-DEVICE_CALL Vector corrected(const Weights& weights, const Vector& entries, Vector value,
-                             const Vector& differ) {
-#pragma unroll 1
-    for (int i = 0; i < 4; ++i) {
-        Word x = entries.word[i];
-        if (differ.word[i] & 0xffff) {
-            float weight = sticky_float(weights.weight(STORAGE::widen(x & 0xffff)));
-            value.word[i] = (value.word[i] & 0xffff0000u) | (STORAGE::pack(weight, 0.0f) & 0xffff);
-        }
-        if (differ.word[i] >> 16) {
-            float weight = sticky_float(weights.weight(STORAGE::widen(x >> 16)));
-            value.word[i] = (value.word[i] & 0xffff) | (STORAGE::pack(0.0f, weight) & 0xffff0000u);
-        }
-    }
-    return value;
-}
-
-// One vector of weights from what is kept of it in two others.
-DEVICE Vector fast_vector(const Weights& weights, const FastWeights& fast, const Vector& entries,
-                          const Vector& first, const Vector& second) {
-    Vector result, differ;
+// One vector of weights from what is kept of it in two others; `unsure` gets bits where 1 + WINDOW
+// and 1 - WINDOW times a weight round differently.
+DEVICE Vector fast_vector(const FastWeights& fast, const Vector& first, const Vector& second,
+                          Vector& unsure) {
+    Vector result;
     UNROLL
     for (int i = 0; i < 4; ++i) {
         float a = from_bits(i < 2 ? first.word[2 * i] : second.word[2 * i - 4]);
         float b = from_bits(i < 2 ? first.word[2 * i + 1] : second.word[2 * i - 3]);
         result.word[i] = STORAGE::pack(a * fast.above, b * fast.above);
-        differ.word[i] = result.word[i] ^ STORAGE::pack(a * fast.below, b * fast.below);
+        unsure.word[i] = result.word[i] ^ STORAGE::pack(a * fast.below, b * fast.below);
     }
-    if (differ.word[0] | differ.word[1] | differ.word[2] | differ.word[3]) {
-        result = corrected(weights, entries, result, differ);
+    return result;
+}
+
+// The same with what is unsure evaluated in binary64, from the entries.
+DEVICE_CALL Vector sure_vector(const Weights& weights, const FastWeights& fast,
+                               const Vector& entries, const Vector& first,
+                               const Vector& second) {
+    Vector unsure = {{~0u, ~0u, ~0u, ~0u}}, result = entries;
+    if (fast.possible) result = fast_vector(fast, first, second, unsure);
+#pragma unroll 1
+    for (int i = 0; i < 4; ++i) {
+        Word x = entries.word[i], value = result.word[i];
+        if (unsure.word[i] & 0xffff) {
+            float weight = sticky_float(weights.weight(STORAGE::widen(x & 0xffff)));
+            value = (value & 0xffff0000u) | (STORAGE::pack(weight, 0.0f) & 0xffff);
+        }
+        if (unsure.word[i] >> 16) {
+            float weight = sticky_float(weights.weight(STORAGE::widen(x >> 16)));
+            value = (value & 0xffff) | (STORAGE::pack(0.0f, weight) & 0xffff0000u);
+        }
+        result.word[i] = value;
     }
     return result;
 }
@@ -115,7 +117,7 @@ struct SharedWeights : SharedRow {
 #endif
 };
 
-#if VECTORS > 0
+#if IS_HELD
 
 // A row in registers: all loops over its vectors are unrolled. For arrays that are accessed 16 bytes
 // at a time.
@@ -127,25 +129,23 @@ struct HeldWeights {
     double doubles[VECTORS][PER_VECTOR];
 #endif
 
+    // -inf stands for a row that does not exist.
     DEVICE HeldWeights(const Call& call, const RowGroup& group, const Span& span,
-                       long long first_row) {
-        long long row = first_row + group.slot;
+                       long long row) {
         bool exists = row < call.rows;
         Entries none;
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) none.bits[i] = STORAGE::MINUS_INFINITY;
         long long offset = exists ? row_offset(call, call.x_strides, row) : 0;
-        const Bits* part = static_cast<const Bits*>(call.x) + offset + span.start;
-        const Vector* source = reinterpret_cast<const Vector*>(part) + group.lane;
+        const Bits* first = static_cast<const Bits*>(call.x) + offset + span.start;
+        const Vector* source = reinterpret_cast<const Vector*>(first) + group.lane;
         UNROLL
         for (int m = 0; m < VECTORS; ++m) x[m] = exists ? source[m * group.lanes] : none.vector;
-        if (call.mask != nullptr && exists) {
-            const unsigned char* mask = mask_of_part(call, span, row);
-            UNROLL
-            for (int m = 0; m < VECTORS; ++m) {
-                int w = m * group.lanes + group.lane;
-                mask_vector(call, span, mask, w * PER_VECTOR, x[m]);
-            }
+        if (call.mask == nullptr || !exists) return;
+        const unsigned char* mask = mask_of_part(call, span, row);
+        UNROLL
+        for (int m = 0; m < VECTORS; ++m) {
+            mask_vector(call, span, mask, (m * group.lanes + group.lane) * PER_VECTOR, x[m]);
         }
     }
 
@@ -208,13 +208,33 @@ template <typename Row>
 DEVICE void write_kept(int vectors, const RowGroup& group, const Row& row,
                        const Weights& weights, const Output& output) {
 #if STORAGE_BITS == 16
+    // All vectors (of a module that knows them) at first without a branch: few threads need one.
+    constexpr int TOGETHER = VECTORS > 0 ? VECTORS : 1;
     FastWeights fast(weights);
-    UNROLL_VECTORS
-    for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
-        Vector x = row.vector(m, w);
-        output.store(w, fast.possible ? fast_vector(weights, fast, x, row.kept_floats(m, w, 0),
-                                                    row.kept_floats(m, w, 1))
-                                      : corrected(weights, x, x, {{~0u, ~0u, ~0u, ~0u}}));
+    for (int m = 0; m < vectors; m += TOGETHER) {
+        Vector result[TOGETHER];
+        Word unsure = fast.possible ? 0 : 1;
+        UNROLL
+        for (int i = 0; i < TOGETHER; ++i) {
+            int w = (m + i) * group.lanes + group.lane;
+            Vector bits;
+            result[i] = fast_vector(fast, row.kept_floats(m + i, w, 0),
+                                    row.kept_floats(m + i, w, 1), bits);
+            unsure |= bits.word[0] | bits.word[1] | bits.word[2] | bits.word[3];
+        }
+        if (unsure) {
+            UNROLL
+            for (int i = 0; i < TOGETHER; ++i) {
+                int w = (m + i) * group.lanes + group.lane;
+                result[i] = sure_vector(weights, fast, row.vector(m + i, w),
+                                        row.kept_floats(m + i, w, 0),
+                                        row.kept_floats(m + i, w, 1));
+            }
+        }
+        UNROLL
+        for (int i = 0; i < TOGETHER; ++i) {
+            output.store((m + i) * group.lanes + group.lane, result[i]);
+        }
     }
 #else
     UNROLL_VECTORS
@@ -264,26 +284,15 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
     Regions regions(call, group);
     Span span(call, group);
     long long first_row = block_index() / PARTS * call.rows_per_block;
-#if VECTORS > 0
-    HeldWeights row(call, group, span, first_row);
+#if IS_HELD
+    HeldWeights row(call, group, span, first_row + group.slot);
     evaluate_rows(call, group, regions, span, row, true, first_row);
 #else
-    long long step = grid_blocks() / PARTS * call.rows_per_block;
-    bool meet = start_rows(call, group, regions, span, first_row);
-    for (; first_row < call.rows; first_row += step) {
-        finish_rows(meet);
-        if (call.buffers == 2 && first_row + step < call.rows) {
-            regions.turn();
-            start_rows(call, group, regions, span, first_row + step);
-            regions.turn();
-        }
-        apply_mask(call, group, regions, span, first_row + group.slot);
-        SharedWeights row(regions);
-        evaluate_rows(call, group, regions, span, row, call.kept != 0, first_row);
-        regions.turn();
-    }
+    finish_rows(start_rows(call, group, regions, span, first_row));
+    apply_mask(call, group, regions, span, first_row + group.slot);
+    SharedWeights row(regions);
+    evaluate_rows(call, group, regions, span, row, call.kept != 0, first_row);
 #endif
-    group.leave();
 }
 
 #else

@@ -271,39 +271,26 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
     RowGroup group(call, rank);
     Regions regions(call, group);
     Span span(call, group);
-    int vectors = vectors_of(call);
-    long long step = grid_blocks() / PARTS * call.rows_per_block;
     long long first_row = block_index() / PARTS * call.rows_per_block;
-    bool meet = start_rows(call, group, regions, span, first_row);
-    for (; first_row < call.rows; first_row += step) {
-        finish_rows(meet);
-        long long row = first_row + group.slot;
-        if (call.buffers == 2 && first_row + step < call.rows) {
-            regions.turn();
-            start_rows(call, group, regions, span, first_row + step);
-            regions.turn();
-        }
-        apply_mask(call, group, regions, span, row);
+    long long row = first_row + group.slot;
+    finish_rows(start_rows(call, group, regions, span, first_row));
+    apply_mask(call, group, regions, span, row);
 
-        Extrema extrema;
-        extrema.see(group, vectors, SharedRow{regions.row(0)}, regions.row(1));
-        extrema.across(group);
-        RowFacts facts(call, row < call.rows ? row : 0, extrema);
-        float size = 0.0f;
-        GradientSums sums = call.kept
-                                ? sums_of_vectors<true>(call, group, regions, facts, size)
-                                : sums_of_vectors<false>(call, group, regions, facts, size);
-        sums.across(group);
+    Extrema extrema;
+    extrema.see(group, vectors_of(call), SharedRow{regions.row(0)}, regions.row(1));
+    extrema.across(group);
+    RowFacts facts(call, row < call.rows ? row : 0, extrema);
+    float size = 0.0f;
+    GradientSums sums = call.kept ? sums_of_vectors<true>(call, group, regions, facts, size)
+                                  : sums_of_vectors<false>(call, group, regions, facts, size);
+    sums.across(group);
 
-        Gradients gradients(call, facts, sums);
-        if (FUNCTION == SSMAX && group.lane == 0 && group.part == 0 && row < call.rows) {
-            store_terms(call, gradients, row);
-        }
-        write_vectors(call, group, regions, gradients, size, Output(call, regions, span, row));
-        store_entries(call, group, regions, span, first_row);
-        regions.turn();
+    Gradients gradients(call, facts, sums);
+    if (FUNCTION == SSMAX && group.lane == 0 && group.part == 0 && row < call.rows) {
+        store_terms(call, gradients, row);
     }
-    group.leave();
+    write_vectors(call, group, regions, gradients, size, Output(call, regions, span, row));
+    store_entries(call, group, regions, span, first_row);
 }
 
 #else

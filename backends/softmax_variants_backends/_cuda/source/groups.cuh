@@ -10,9 +10,9 @@
 constexpr int MAX_VALUES = 6;      // of one reduction
 constexpr int MAX_WARPS = 32;      // of a block
 constexpr int MAX_PARTS = 16;      // of a cluster
-constexpr int SCRATCH_DOUBLES = 2 * (MAX_WARPS + 1 + MAX_PARTS) * MAX_VALUES;
-constexpr int SCRATCH_BYTES = 4864;    // SCRATCH_DOUBLES * 8, rounded up to 128; in _plan.py, too
-static_assert(SCRATCH_DOUBLES * 8 <= SCRATCH_BYTES, "scratch");
+constexpr int SCRATCH_DOUBLES = (MAX_WARPS + MAX_PARTS) * MAX_VALUES;    // of each buffer
+constexpr int SCRATCH_BYTES = 4864;    // with two mailboxes, rounded up to 256; in _plan.py, too
+static_assert((2 * SCRATCH_DOUBLES + 2) * 8 <= SCRATCH_BYTES, "scratch");
 
 struct Sum {
     template <typename T>
@@ -58,7 +58,16 @@ struct RowGroup {
           lane(thread_index() & (row_lanes - 1)),
           slot(thread_index() / row_lanes),
           part(row_part),
-          reductions(0) {}
+          reductions(0) {
+#if PARTS > 1
+        if (thread_index() == 0) {
+            open_mail(mailbox());
+            open_mail(mailbox() + 1);
+        }
+        // The other half of this meeting is before the first mail.
+        cluster_arrive();
+#endif
+    }
 
     // Whether exchanges beyond a warp are needed.
     DEVICE bool wide() const { return lanes > 32 || PARTS > 1; }
@@ -70,8 +79,7 @@ struct RowGroup {
         static_assert(COUNT <= MAX_VALUES, "values");
         if (!wide()) return;
         double* scratch = reinterpret_cast<double*>(shared_memory()) +
-                          (reductions & 1) * (SCRATCH_DOUBLES / 2);
-        reductions += 1;
+                          (reductions & 1) * SCRATCH_DOUBLES;
         int warp = thread_index() >> 5, warps = lanes >> 5, first = slot * warps;
         if ((thread_index() & 31) == 0) {
             UNROLL
@@ -87,36 +95,40 @@ struct RowGroup {
             }
         }
 #if PARTS > 1
-        across_parts(value, combine, scratch);
+        across_parts(value, combine, scratch + MAX_WARPS * MAX_VALUES);
 #endif
+        reductions += 1;
     }
 
 #if PARTS > 1
+    // Each use of a box is the first or every second reduction.
+    DEVICE Mailbox* mailbox() const {
+        return reinterpret_cast<Mailbox*>(shared_memory()) + 2 * SCRATCH_DOUBLES +
+               (reductions & 1);
+    }
+
+    // Every block sends its values to all, itself included. A block cannot be two reductions ahead
+    // of another, so that a slot has been read when it is written again; and none ends before it
+    // has all its mail.
     template <int COUNT, typename Combine>
-    DEVICE void across_parts(double (&value)[COUNT], Combine combine, double* scratch) {
-        double* published = scratch + MAX_WARPS * MAX_VALUES;
-        double* collected = published + MAX_VALUES;
-        if (thread_index() == 0) {
-            UNROLL
-            for (int i = 0; i < COUNT; ++i) published[i] = value[i];
-        }
-        cluster_arrive();
-        cluster_wait();
+    DEVICE void across_parts(double (&value)[COUNT], Combine combine, double* slots) {
+        if (reductions == 0) cluster_wait();
+        Mailbox* box = mailbox();
+        if (thread_index() == 0) expect_mail(box, PARTS * COUNT * 8);
         if (thread_index() < PARTS) {
             UNROLL
             for (int i = 0; i < COUNT; ++i) {
-                collected[thread_index() * MAX_VALUES + i] =
-                    cluster_read(published + i, thread_index());
+                send_mail(box, slots + part * MAX_VALUES + i, value[i], thread_index());
             }
         }
-        block_sync();
+        wait_for_mail(box, (reductions >> 1) & 1);
         UNROLL
-        for (int i = 0; i < COUNT; ++i) value[i] = collected[i];
+        for (int i = 0; i < COUNT; ++i) value[i] = slots[i];
         UNROLL
         for (int other = 1; other < PARTS; ++other) {
             UNROLL
             for (int i = 0; i < COUNT; ++i) {
-                value[i] = combine(i, value[i], collected[other * MAX_VALUES + i]);
+                value[i] = combine(i, value[i], slots[other * MAX_VALUES + i]);
             }
         }
     }
@@ -128,13 +140,5 @@ struct RowGroup {
         UNROLL
         for (int i = 0; i < COUNT; ++i) value[i] = reduce_warp(value[i], lanes, Sum());
         across_warps(value, [](int, double a, double b) { return a + b; });
-    }
-
-    // At the end of the kernel: no block may go while another still reads its shared memory.
-    DEVICE void leave() const {
-#if PARTS > 1
-        cluster_arrive();
-        cluster_wait();
-#endif
     }
 };

@@ -29,27 +29,22 @@ DEVICE long long row_offset(const Call& call, const long long (&strides)[MAX_AXE
     return call.axes == 1 ? row * strides[0] : offset_on_axes(call, strides, row);
 }
 
-// Where the rows of a block are in shared memory, region after region: x, and dy for gradients,
-// once or, where the next rows are loaded meanwhile, twice; then what is kept of them.
+// Where the rows of a block are in shared memory, region after region: x, for gradients dy, then
+// what is kept of them.
 struct Regions {
     int vectors;     // of one row or part, lanes * call.vectors
     int region;      // vectors of all rows of a block
-    int buffer;      // region of the current x
-    int kept_first;
     Vector* first;   // of this thread's row
 
     DEVICE Regions(const Call& call, const RowGroup& group)
         : vectors(vectors_of(call) * group.lanes),
-          region(static_cast<int>(call.rows_per_block) * vectors), buffer(0),
-          kept_first(static_cast<int>(call.buffers) * (1 + GRADIENTS)),
+          region(static_cast<int>(call.rows_per_block) * vectors),
           first(reinterpret_cast<Vector*>(shared_memory() + SCRATCH_BYTES) +
                 group.slot * vectors) {}
 
     // This thread's row of x (0) and of dy (1), and of what is kept.
-    DEVICE Vector* row(int which) const { return first + (buffer + which) * region; }
-    DEVICE Vector* kept(int which) const { return first + (kept_first + which) * region; }
-    // From one buffer to the other, if there are two.
-    DEVICE void turn() { buffer = kept_first - (1 + GRADIENTS) - buffer; }
+    DEVICE Vector* row(int which) const { return first + which * region; }
+    DEVICE Vector* kept(int which) const { return row(1 + GRADIENTS + which); }
 };
 
 // How many entries of the part there are, and which is the first.
@@ -281,6 +276,4 @@ DEVICE void store_entries(const Call& call, const RowGroup& group, const Regions
 #pragma unroll 4
         for (int j = begin; j < span.count; j += threads) target[j * call.out_step] = source[j];
     }
-    // Before the region is loaded again.
-    block_sync();
 }

@@ -58,7 +58,6 @@ DEVICE void evaluate_rows(const Call& call, int rank) {
         entries.store(output, w, results);
     }
     entries.finish(first_row);
-    group.leave();
 }
 
 #endif

@@ -198,7 +198,6 @@ DEVICE void evaluate_rows(const Call& call, int rank) {
         entries.store(output, w, results);
     }
     entries.finish(first_row);
-    group.leave();
 }
 
 #endif
