@@ -92,7 +92,7 @@ def main() -> int:
     )
     parser.add_argument("--gradient-elements", type=int, default=10**7)
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes for bits")
-    parser.add_argument("--at-once", type=int, default=6, help="sanitizers at a time")
+    parser.add_argument("--at-once", type=int, default=8, help="sanitizers at a time")
     parser.add_argument("--seconds", type=float, default=120.0, help="limit on each sanitizer")
     chosen = parser.parse_args()
     # Before anything runs: arrays of the host are computed one process a core.

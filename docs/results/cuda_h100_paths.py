@@ -16,8 +16,10 @@ import softmax_variants as sv
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 FUNCTIONS = ("softmax", "ssmax", "sa_softmax")
-LENGTHS = (5, 100, 1024, 4096, 20000, 70000, 300000)
-LONG = 20000
+LENGTHS = (5, 100, 1024, 4096, 16384, 20000, 70000, 300000)
+LARGE = 1 << 18
+"""Entries from which on kernels are compiled for the length of rows."""
+LONG = 16384
 """Rows that long have one layout only: the others are those of shorter rows."""
 
 
@@ -60,7 +62,8 @@ class Operands:
         found: list[tuple[str, Any, Any, Any, int]] = []
         for name in layouts:
             if name == "aligned":
-                x, dy, mask, axis = self.array(rows, length), self.array(rows, length), None, -1
+                many = max(rows, LARGE // length) if 1024 <= length <= LONG else rows
+                x, dy, mask, axis = self.array(many, length), self.array(many, length), None, -1
             elif name == "masked":
                 x, dy, axis = self.array(rows, length), self.array(rows, length), -1
                 mask = self.mask(rows, length)

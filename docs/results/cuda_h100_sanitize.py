@@ -18,7 +18,7 @@ PATHS = Path(__file__).resolve().parent / "cuda_h100_paths.py"
 SANITIZER = ("compute-sanitizer", "/usr/local/cuda/bin/compute-sanitizer")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 FUNCTIONS = ("softmax", "ssmax", "sa_softmax")
-# One length of each: a row in registers, in shared memory, in a cluster, in parts.
+# Lengths of rows in shared memory, in registers, in a cluster, in parts.
 RACE_LENGTHS = ("100", "4096", "20000", "300000")
 
 _SUMMARY = {

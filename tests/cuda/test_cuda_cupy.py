@@ -84,7 +84,7 @@ class CuPy:
             get_current_stream=lambda: SimpleNamespace(ptr=5),
             Device=lambda index: SimpleNamespace(
                 compute_capability="90",
-                attributes={"MaxSharedMemoryPerBlockOptin": 232448, "MultiProcessorCount": 7},
+                attributes={"MaxSharedMemoryPerBlockOptin": 232448},
             ),
             Module=CubinModule,
         )
@@ -119,7 +119,7 @@ def test_a_launch(cupy: tuple[CuPy, Any]) -> None:
     machine, module = cupy
     launcher = module.launcher_on(0)
     assert launcher is module.launcher_on(0)
-    assert launcher.limits == Limits((9, 0), 232448, 7)
+    assert launcher.limits == Limits((9, 0), 232448)
     kernel = launcher.kernel(ROWS, "rows_16", 5000)
     assert machine.attributes == [(77, 8, 232448), (77, 14, 1)]
     launcher.kernel(ROWS, "rows_4", 5000)

@@ -416,8 +416,6 @@ class TestBindings:
         monkeypatch.setitem(sys.modules, "cuda.bindings", package)
         monkeypatch.setenv("SOFTMAX_VARIANTS_CACHE", str(tmp_path))
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (9, 0))
-        properties = SimpleNamespace(multi_processor_count=7)
-        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: properties)
         name = "softmax_variants_backends._cuda._launch_torch"
         monkeypatch.delitem(sys.modules, name, raising=False)
         module: Any = importlib.import_module(name)
@@ -429,7 +427,7 @@ class TestBindings:
         machine, module = bindings
         launcher = module.launcher_on(0)
         assert launcher is module.launcher_on(0)
-        assert launcher.limits == Limits((9, 0), 232448, 7)
+        assert launcher.limits == Limits((9, 0), 232448)
         kernel = launcher.kernel(ROWS, "rows_16", 5000)
         assert kernel == ("function", 77)
         settings = [call[:2] for call in machine.named("cuKernelSetAttribute")]

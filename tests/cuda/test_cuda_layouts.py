@@ -10,7 +10,14 @@ import torch
 
 from backend_support.variants import VARIANTS, Variant
 from cuda_support.emulated_backend import EmulatedBackend
-from cuda_support.emulated_launcher import HOPPER, EmulatedLauncher, NumpyLauncher, holding
+from cuda_support.emulated_launcher import (
+    EAGER,
+    HOPPER,
+    EmulatedLauncher,
+    NumpyLauncher,
+    holding,
+)
+from softmax_variants_backends._cuda._plan import ITEM_SIZES, path_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +29,12 @@ DTYPES = {
     "float64": torch.float64,
 }
 
-HELD = EmulatedBackend(EmulatedLauncher())
+ANY = EmulatedBackend(EmulatedLauncher())
 BACKWARDS = EmulatedBackend(EmulatedLauncher(backwards=True))
+# Kernels compiled for the length of a row: weights of short ones are in registers. Of the layouts
+# below, those of which not all accesses are whole vectors are still for the kernels of any length.
+KNOWING = EmulatedBackend(EmulatedLauncher(EAGER))
+KNOWING_BACKWARDS = EmulatedBackend(EmulatedLauncher(EAGER, backwards=True))
 OF_NUMPY = EmulatedBackend(NumpyLauncher())
 
 # One size of cluster for each function and direction, as short rows as give it.
@@ -32,8 +43,8 @@ SHARED_BACKWARDS = EmulatedBackend(EmulatedLauncher(holding(HOPPER, 32), backwar
 SHARED_LENGTHS = {"softmax": 50, "ssmax": 120, "sa_softmax": 250}
 
 ROWS, LENGTH = 7, 40  # whole vectors of every dtype
-WHOLE = 1024
-"""A length that kernels are compiled for specially."""
+# Several rows a warp; several warps a row, in registers (float32) or shared memory (float16).
+KNOWN = [("float16", 64), ("float16", 2048), ("bfloat16", 64), ("float32", 64), ("float32", 1024)]
 
 
 def base(dtype: str, length: int = LENGTH) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,29 +113,31 @@ LAYOUTS = (unaligned, rows_apart, rows_unaligned, columns, every_second)
 SOME = (VARIANTS[0], VARIANTS[1], VARIANTS[-2])
 """One variant of each function."""
 
+
 EVERY_CASE = [
-    pytest.param(variant, dtype, LENGTH, id=f"{variant}-{dtype}-{LENGTH}")
-    for variant in VARIANTS
-    for dtype in DTYPES
-]
-EVERY_CASE += [
-    pytest.param(variant, dtype, WHOLE, id=f"{variant}-{dtype}-{WHOLE}")
-    for variant in SOME
-    for dtype in ("float16", "float32")
+    pytest.param(backend, variant, dtype, length, id=f"{variant}-{dtype}-{length}")
+    for backend, variants, lengths in (
+        (ANY, VARIANTS, [(dtype, LENGTH) for dtype in DTYPES]),
+        (KNOWING, SOME, KNOWN),
+    )
+    for variant in variants
+    for dtype, length in lengths
 ]
 
 
-@pytest.mark.parametrize(("variant", "dtype", "length"), EVERY_CASE)
-def test_layouts(variant: Variant, dtype: str, length: int) -> None:
+@pytest.mark.parametrize(("backend", "variant", "dtype", "length"), EVERY_CASE)
+def test_layouts(backend: Any, variant: Variant, dtype: str, length: int) -> None:
     x, dy, where = base(dtype, length)
     for mask in (None, where):
-        expected = by_row(variant, HELD, x, dy, axis=1, where=mask)
+        expected = by_row(variant, backend, x, dy, axis=1, where=mask)
         for of_x in LAYOUTS:
-            assert same_bits(by_row(variant, HELD, of_x(x), dy, axis=1, where=mask), expected), of_x
+            assert same_bits(by_row(variant, backend, of_x(x), dy, axis=1, where=mask), expected), (
+                of_x
+            )
         for of_dy, of_mask in zip(LAYOUTS, reversed(LAYOUTS), strict=True):
             found = by_row(
                 variant,
-                HELD,
+                backend,
                 rows_apart(x),
                 of_dy(dy),
                 axis=1,
@@ -133,65 +146,67 @@ def test_layouts(variant: Variant, dtype: str, length: int) -> None:
             assert same_bits(found, expected), (of_dy, of_mask)
 
 
-@pytest.mark.parametrize(("variant", "dtype", "length"), EVERY_CASE)
-def test_axes_and_batches(variant: Variant, dtype: str, length: int) -> None:
+@pytest.mark.parametrize(("backend", "variant", "dtype", "length"), EVERY_CASE)
+def test_axes_and_batches(backend: Any, variant: Variant, dtype: str, length: int) -> None:
     x, dy, where = base(dtype, length)
-    y, dx = by_row(variant, HELD, x, dy, axis=1, where=where)
+    y, dx = by_row(variant, backend, x, dy, axis=1, where=where)
     # Along the first axis, of arrays that have it outermost or innermost.
     for lay in (torch.Tensor.contiguous, columns):
-        found = by_row(variant, HELD, lay(x.t()), dy.t(), axis=0, where=where.t())
+        found = by_row(variant, backend, lay(x.t()), dy.t(), axis=0, where=where.t())
         assert same_bits(tuple(own.t() for own in found), (y, dx)), lay
     # Alone, and among so many that several blocks have them.
-    alone = by_row(variant, HELD, x[2:3], dy[2:3], axis=1, where=where[2:3])
+    alone = by_row(variant, backend, x[2:3], dy[2:3], axis=1, where=where[2:3])
     assert same_bits(alone, (y[2:3], dx[2:3]))
     many = [own.repeat(13, 1) for own in (x, dy, where)]
-    found = by_row(variant, HELD, many[0], many[1], axis=1, where=many[2])
+    found = by_row(variant, backend, many[0], many[1], axis=1, where=many[2])
     assert same_bits(found, (y.repeat(13, 1), dx.repeat(13, 1)))
     # Rows in three dimensions that no strides can merge; a stride of 0.
     cubes = [own.repeat(4, 1, 1).transpose(0, 1) for own in (x, dy, where)]
-    found = by_row(variant, HELD, cubes[0], cubes[1], axis=2, where=cubes[2])
+    found = by_row(variant, backend, cubes[0], cubes[1], axis=2, where=cubes[2])
     assert same_bits(tuple(own[:, 1] for own in found), (y, dx))
     wide = [own[:, None].expand(-1, 3, -1) for own in (x, dy, where)]
-    found = by_row(variant, HELD, wide[0], wide[1], axis=2, where=wide[2])
+    found = by_row(variant, backend, wide[0], wide[1], axis=2, where=wide[2])
     assert same_bits(tuple(own[:, 2] for own in found), (y, dx))
 
 
-@pytest.mark.parametrize(("variant", "dtype", "length"), EVERY_CASE)
-def test_masks(variant: Variant, dtype: str, length: int) -> None:
+@pytest.mark.parametrize(("backend", "variant", "dtype", "length"), EVERY_CASE)
+def test_masks(backend: Any, variant: Variant, dtype: str, length: int) -> None:
     x, dy, _ = base(dtype, length)
     of_entries = torch.arange(length) % 3 != 0
     of_rows = (torch.arange(ROWS) % 2 != 0)[:, None]
     hidden = torch.full((), -torch.inf).to(x.dtype)
     for mask in (of_entries, of_entries[None], of_rows, torch.tensor(True), unaligned(of_entries)):
-        expected = by_row(variant, HELD, torch.where(mask, x, hidden), dy, axis=1, where=None)
-        assert same_bits(by_row(variant, HELD, x, dy, axis=1, where=mask), expected)
+        expected = by_row(variant, backend, torch.where(mask, x, hidden), dy, axis=1, where=None)
+        assert same_bits(by_row(variant, backend, x, dy, axis=1, where=mask), expected)
         # What is absent may hold anything.
         poisoned = torch.where(mask, x, x.new_tensor(torch.nan))
         cotangent = torch.where(mask, dy, dy.new_tensor(torch.nan))
-        assert same_bits(by_row(variant, HELD, poisoned, cotangent, axis=1, where=mask), expected)
-    everything = by_row(variant, HELD, x, dy, axis=1, where=None)
+        assert same_bits(
+            by_row(variant, backend, poisoned, cotangent, axis=1, where=mask), expected
+        )
+    everything = by_row(variant, backend, x, dy, axis=1, where=None)
     shown = torch.ones(x.shape, dtype=torch.bool)
-    assert same_bits(by_row(variant, HELD, x, dy, axis=1, where=shown), everything)
+    assert same_bits(by_row(variant, backend, x, dy, axis=1, where=shown), everything)
 
 
-@pytest.mark.parametrize(("variant", "dtype", "length"), EVERY_CASE)
-def test_out(variant: Variant, dtype: str, length: int) -> None:
+@pytest.mark.parametrize(("backend", "variant", "dtype", "length"), EVERY_CASE)
+def test_out(backend: Any, variant: Variant, dtype: str, length: int) -> None:
     x, dy, where = base(dtype, length)
-    y, _ = by_row(variant, HELD, x, dy, axis=1, where=where)
+    y, _ = by_row(variant, backend, x, dy, axis=1, where=where)
     options = {"s": 0.3, "b": 0.2, "axis": 1, "where": where}
     for lay in LAYOUTS:
         out = lay(torch.zeros_like(x))
-        assert variant.weights(HELD, x, out=out, **options) is out
+        assert variant.weights(backend, x, out=out, **options) is out
         assert same_bits((out,), (y,)), lay
     # Entries between rows, before the first and after the last, are not ours.
     for width in (length + 16, length + 1):
         room = torch.full((ROWS + 2, width), 7.0).to(x.dtype)
-        variant.weights(HELD, x, out=room[1:-1, :length], **options)
+        variant.weights(backend, x, out=room[1:-1, :length], **options)
         assert same_bits((room[1:-1, :length],), (y,))
         room[1:-1, :length] = 7.0
         assert bool((room == 7.0).all())
     own = x.clone()
-    variant.weights(HELD, own, out=own, **options)
+    variant.weights(backend, own, out=own, **options)
     assert same_bits((own,), (y,))
 
 
@@ -208,27 +223,18 @@ def test_negative_strides(variant: Variant, dtype: str) -> None:
     assert same_bits((out[::-1, ::-1],), expected[:1])
 
 
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("variant", SOME, ids=str)
-def test_blocks_that_take_rows_after_rows(variant: Variant, dtype: str, backwards: bool) -> None:
-    backends = [(BACKWARDS if backwards else HELD, 300)]
-    backends += [(SHARED_BACKWARDS if backwards else SHARED, SHARED_LENGTHS[variant.function])]
-    for backend, length in backends:
-        x, dy, where = base(dtype, length)
-        expected = by_row(variant, backend, x, dy, axis=1, where=where)
-        expected = tuple(own.repeat(20, 1) for own in expected)
-        many = [own.repeat(20, 1) for own in (x, dy, where)]
-        lay = (torch.Tensor.contiguous, unaligned, columns)
-        for of_x, of_dy in ((0, 0), (1, 0), (0, 1), (0, 2), (2, 0), (2, 2)):
-            found = by_row(
-                variant, backend, lay[of_x](many[0]), lay[of_dy](many[1]), axis=1, where=many[2]
-            )
-            assert same_bits(found, expected), (lay[of_x], lay[of_dy])
-            out = lay[of_dy](torch.zeros_like(many[0]))
-            options = {"s": 0.3, "b": 0.2, "axis": 1, "where": many[2]}
-            variant.weights(backend, lay[of_x](many[0]), out=out, **options)
-            assert same_bits((out,), expected[:1]), (lay[of_x], lay[of_dy])
+def test_layouts_of_rows_of_a_cluster(variant: Variant, dtype: str) -> None:
+    length = SHARED_LENGTHS[variant.function]
+    x, dy, where = base(dtype, length)
+    expected = by_row(variant, SHARED, x, dy, axis=1, where=where)
+    for of_x, of_dy in ((unaligned, columns), (columns, rows_apart), (rows_unaligned, unaligned)):
+        found = by_row(variant, SHARED, of_x(x), of_dy(dy), axis=1, where=columns(where))
+        assert same_bits(found, expected), (of_x, of_dy)
+        out = of_dy(torch.zeros_like(x))
+        variant.weights(SHARED, of_x(x), out=out, s=0.3, b=0.2, axis=1, where=where)
+        assert same_bits((out,), expected[:1]), (of_x, of_dy)
 
 
 def assert_same_backwards(
@@ -247,11 +253,29 @@ def assert_same_backwards(
         assert same_bits(first, second)
 
 
-@pytest.mark.parametrize("length", [3, 700, WHOLE])
+@pytest.mark.parametrize("length", [3, 700])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_order_of_threads_of_a_block(variant: Variant, dtype: str, length: int) -> None:
-    assert_same_backwards(variant, dtype, HELD, BACKWARDS, length)
+    assert_same_backwards(variant, dtype, ANY, BACKWARDS, length)
+
+
+@pytest.mark.parametrize(("dtype", "length"), KNOWN)
+@pytest.mark.parametrize("variant", SOME, ids=str)
+def test_known_lengths(variant: Variant, dtype: str, length: int) -> None:
+    """Kernels that know the length of the rows, and those for any, give the same bits."""
+    x, dy, where = base(dtype, length)
+    for mask in (None, where, where[0]):
+        expected = by_row(variant, ANY, x, dy, axis=1, where=mask)
+        assert same_bits(by_row(variant, KNOWING, x, dy, axis=1, where=mask), expected)
+        assert same_bits(by_row(variant, KNOWING_BACKWARDS, x, dy, axis=1, where=mask), expected)
+
+
+def test_known_lengths_are_of_every_kind() -> None:
+    plans = [path_of(length, ITEM_SIZES[dtype], EAGER, gradients=False) for dtype, length in KNOWN]
+    assert all(path.special for path in plans)
+    kinds = {(path.held, path.lanes > 32) for path in plans}
+    assert kinds == {(True, False), (True, True), (False, True)}
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

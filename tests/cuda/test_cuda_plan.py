@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from softmax_variants_backends._cuda._axes import MAX_AXES, merge, row_axes
 from softmax_variants_backends._cuda._launch import Layout, Limits
 from softmax_variants_backends._cuda._plan import (
+    HELD_ENTRIES,
+    HELD_THREADS,
     ITEM_SIZES,
     KEPT,
     MAX_LANES,
@@ -64,11 +66,11 @@ def test_any_length_is_covered_and_fits(limits: Limits, item_size: int, gradient
             # Every part has something: no block is launched for nothing where there are many.
             assert (path.parts - 1) * path.part_length < length
         assert path.lanes & (path.lanes - 1) == 0
-        assert 1 <= path.lanes <= MAX_LANES[item_size]
+        assert 1 <= path.lanes <= MAX_LANES
         assert path.lanes >= 32 or path.parts == 1
         assert path.vectors * path.lanes * entries >= path.part_length
         assert (path.vectors - 1) * path.lanes * entries < path.part_length
-        assert SCRATCH_BYTES + path.row_bytes(1) <= limits.shared
+        assert SCRATCH_BYTES + path.row_bytes <= limits.shared
         assert path.split or path.parts <= (16 if limits.capability >= (9, 0) else 1)
         assert path.arrays == 1 + gradients
         assert path.kept in (0, KEPT.get((item_size, gradients), 0))
@@ -144,38 +146,75 @@ def test_the_tree_follows_from_the_length_alone(
     item_size = ITEM_SIZES[dtype]
     assert found.path == path_of(length, item_size, HOPPER, gradients=backward)
     assert found.threads % 32 == 0
-    assert found.threads <= max(MAX_LANES[item_size], STRIDED_THREADS[item_size])
+    assert found.threads <= max(MAX_LANES, STRIDED_THREADS[item_size])
     assert found.shared <= HOPPER.shared
     assert found.rows_per_block & (found.rows_per_block - 1) == 0
-    # As many blocks as rows need, or whole clusters that go from rows to rows.
-    needed = -(-rows // found.rows_per_block) * found.path.parts
-    assert found.grid % found.path.parts == 0
-    assert found.grid <= needed
-    if item_size == 8 or found.path.split:
-        assert found.grid == needed
-        assert found.buffers == 1
-    elif found.grid < needed:
-        assert found.grid + found.path.parts > found.grid // HOPPER.multiprocessors * 132
+    assert found.grid == -(-rows // found.rows_per_block) * found.path.parts
 
 
-def test_blocks_that_are_there_at_once() -> None:
-    """Rows beyond what the device holds wait their turn, loaded ahead if there is room."""
-    few = replace(HOPPER, multiprocessors=2)
-    many = plan(array((10**6, 1024)), limits=few)
-    assert many.grid == plan(array((10**5, 1024)), limits=few).grid
-    assert many.grid * 2 == plan(array((10**6, 1024)), limits=replace(few, multiprocessors=4)).grid
-    assert many.grid * many.threads <= 2 * 2048
-    assert many.grid * many.shared <= 2 * 228 * 1024
-    assert plan(array((2, 1024)), limits=few).grid == 1
-    # Whole clusters, one at least.
-    length = 16 * LIMIT
-    assert plan(array((100, length)), limits=few).grid == 16
-    assert plan(array((2, length))).grid == 32
-    # Where there is no room for a second buffer, and where accesses are not whole vectors.
-    assert many.buffers == 2
-    assert plan(array((2**12, 1024)), axis=0).buffers == 1
-    tight = replace(few, shared=SCRATCH_BYTES + many.rows_per_block * many.path.row_bytes(1))
-    assert plan(array((10**6, 1024)), limits=tight).buffers == 1
+WHOLE = [(length, dtype) for length in (64, 1024, 4096) for dtype in ("float16", "float32")]
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(("length", "dtype"), WHOLE)
+def test_many_rows_of_whole_vectors_get_kernels_of_their_own(
+    length: int, dtype: str, backward: bool
+) -> None:
+    def known(rows: int, limits: Limits = HOPPER, **options: object) -> tuple[int, int]:
+        x = array((rows, length), dtype=dtype, **options)
+        return plan(x, dy=array((rows, length), dtype=dtype) if backward else None, **more).known
+
+    more: dict[str, object] = {}
+    path = path_of(length, ITEM_SIZES[dtype], HOPPER, gradients=backward)
+    enough = HOPPER.worthwhile // length
+    assert known(enough) == (path.lanes, path.vectors)
+    # Few entries are not worth a compilation; others are not accessed 16 bytes at a time.
+    assert known(enough - 1) == (0, 0)
+    assert known(enough, offset=2) == (0, 0)
+    assert known(enough, strides=(1, enough)) == (0, 0)
+    more["limits"] = replace(HOPPER, worthwhile=0)
+    assert known(1) == (path.lanes, path.vectors)
+
+
+def test_lengths_without_kernels_of_their_own() -> None:
+    eager = replace(HOPPER, worthwhile=0)
+    for length, dtype in ((1023, "float32"), (1028, "float16"), (1, "float16"), (1024, "float64")):
+        assert plan(array((4, length), dtype=dtype), limits=eager).known == (0, 0)
+    # Vectors that only some of the lanes have.
+    path = path_of(36, 4, HOPPER, gradients=False)
+    assert path.lanes * path.vectors > 9
+    assert plan(array((4, 36)), limits=eager).known == (0, 0)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 4096])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_rows_held_in_registers_take_no_shared_memory(dtype: str, rows: int) -> None:
+    eager = replace(HOPPER, worthwhile=0)
+    item_size = ITEM_SIZES[dtype]
+    held = 0
+    for length in (2**k for k in range(3, 18)):
+        found = plan(array((rows, length), dtype=dtype), limits=eager)
+        assert found.path == path_of(length, item_size, HOPPER, gradients=False)
+        in_memory = SCRATCH_BYTES + found.rows_per_block * found.path.row_bytes
+        if found.special and found.path.held:
+            held += 1
+            assert found.shared == SCRATCH_BYTES
+            assert found.threads <= HELD_THREADS
+            assert found.path.vectors * 16 <= HELD_ENTRIES * item_size
+        else:
+            assert found.shared == in_memory
+        # Where not all accesses are whole vectors, the same rows are not held.
+        for other in (
+            array((rows, length), dtype=dtype, offset=2),
+            array((rows, length), (1, max(rows, 2)), dtype),
+        ):
+            apart = plan(other, limits=eager)
+            assert apart.path == found.path
+            assert apart.shared == SCRATCH_BYTES + apart.rows_per_block * apart.path.row_bytes
+    assert held > 0
+    # Gradients are always in shared memory: they take x and dy twice.
+    x = array((rows, 64), dtype=dtype)
+    assert plan(x, dy=x, limits=eager).shared > SCRATCH_BYTES
 
 
 def test_rows_next_to_each_other() -> None:

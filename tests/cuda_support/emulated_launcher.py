@@ -19,10 +19,20 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["AMPERE", "HOPPER", "EmulatedLauncher", "NumpyLauncher", "holding", "kernels_of"]
+__all__ = [
+    "AMPERE",
+    "EAGER",
+    "HOPPER",
+    "EmulatedLauncher",
+    "NumpyLauncher",
+    "holding",
+    "kernels_of",
+]
 
 HOPPER = Limits(capability=(9, 0), shared=227 << 10)
 AMPERE = Limits(capability=(8, 0), shared=163 << 10)
+EAGER = replace(HOPPER, worthwhile=0)
+"""A device on which the fewest rows get kernels compiled for their length."""
 
 
 def holding(limits: Limits, entries: int) -> Limits:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ._axes import broadcast_strides, row_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ._axes import RowAxes
     from ._launch import Layout, Limits
@@ -52,8 +52,8 @@ PART_VECTORS = {(2, True): 4}
 MAX_LANES = 512
 HELD_ENTRIES = 16
 """Entries of a lane, at most, that kernels which know the number hold in registers."""
-HELD_THREADS = 256
-"""Threads of their blocks, at most."""
+SMALL_BLOCK = 256
+"""Threads that kernels which know their rows are compiled for, if a row has no more lanes."""
 
 BLOCK_THREADS = 128
 """About as many threads as a block of several rows has."""
@@ -171,23 +171,28 @@ def path_of(length: int, item_size: int, limits: Limits, *, gradients: bool) -> 
     def fits(path: Path) -> bool:
         return path.row_bytes <= _room(limits)
 
-    # 16-bit weights, which are read in half the time, gain from twice as many entries a block.
-    alone = 2 * capacity if kind == (2, False) else capacity
-    for candidate in (_path(length, 1, kind, kept=True), _path(length, 1, kind)):
-        if length <= alone and fits(candidate):
-            return candidate
-    clusters = limits.capability >= (9, 0)
-    if clusters:
-        parts = _power_of_two(-(-length // capacity))
-        if parts <= MAX_PARTS:
-            return _path(length, parts, kind, kept=True)
-        path = _path(length, MAX_PARTS, kind)
-        if path.part_length <= 2 * capacity and fits(path):
-            return path
-    if item_size == 8:
-        return replace(_path(length, MAX_PARTS if clusters else 1, kind), array_bytes=0)
     while not fits(_path(capacity, 1, kind)):
         capacity //= 2
+
+    def candidates() -> Iterator[Path]:
+        # What is kept may take more room than there is: rows are rather not split for it.
+        kept = (True, False)
+        # 16-bit weights, which are read in half the time, gain from twice as many entries a block.
+        if length <= (2 * capacity if kind == (2, False) else capacity):
+            yield from (_path(length, 1, kind, kept=own) for own in kept)
+        if clusters:
+            parts = _power_of_two(-(-length // capacity))
+            if parts <= MAX_PARTS:
+                yield from (_path(length, parts, kind, kept=own) for own in kept)
+            elif length <= MAX_PARTS * 2 * capacity:
+                yield _path(length, MAX_PARTS, kind)
+
+    clusters = limits.capability >= (9, 0)
+    found = next(filter(fits, candidates()), None)
+    if found is not None:
+        return found
+    if item_size == 8:
+        return replace(_path(length, MAX_PARTS if clusters else 1, kind), array_bytes=0)
     parts = -(-length // capacity)
     # Whole vectors a part: the last parts may have nothing left.
     parts = -(-length // _path(length, parts, kind).part_length)
@@ -199,7 +204,8 @@ def _path(
 ) -> Path:
     item_size, gradients = kind
     entries = VECTOR_BYTES // item_size
-    part_vectors = -(-(-(-length // entries)) // parts)
+    row_vectors = -(-length // entries)
+    part_vectors = -(-row_vectors // parts)
     if parts == 1:
         table = LANE_VECTORS.get(kind, ())
         each = next((few for most, few in table if part_vectors <= most), MOST_LANE_VECTORS)
@@ -271,8 +277,7 @@ def plan_of(
     special = path.special and all(own.vector for own in accessed)
     # Small arrays are not worth a second's compilation for each new length.
     special = special and axes.rows * length >= limits.worthwhile
-    if special and path.held and path.lanes * rows > HELD_THREADS:
-        special = False
+    special = special and (path.lanes > SMALL_BLOCK or path.lanes * rows <= SMALL_BLOCK)
     grid = -(-axes.rows // rows) * path.parts
     if grid > MAX_GRID:
         return None

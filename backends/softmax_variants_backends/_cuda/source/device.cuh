@@ -5,10 +5,10 @@
 // tests/cuda_support/ has the same functions for a CPU, which runs the kernels without a GPU.
 
 // The threads of a block, and how many blocks are to be there at once, limit registers: to 128 for
-// float64, 64 for the most threads, 80 where rows are held in registers (see storage.cuh).
+// float64, 64 for the most threads, 80 for the smaller blocks of modules that know their rows.
 #if WIDE
 #define BOUNDS __launch_bounds__(512, 1)
-#elif VECTORS > 0 && VECTORS * 128 / STORAGE_BITS <= 16 && !GRADIENTS
+#elif VECTORS > 0 && LANES <= 256
 #define BOUNDS __launch_bounds__(256, 3)
 #else
 #define BOUNDS __launch_bounds__(1024, 1)

@@ -254,13 +254,14 @@ DEVICE void write_kept(int vectors, const RowGroup& group, const Row& row,
 // One row of each group, from its logits, which `row` has, to its weights.
 template <typename Row>
 DEVICE void evaluate_rows(const Call& call, RowGroup& group, const Regions& regions,
-                          const Span& span, Row& row, bool kept, long long first_row) {
+                          const Span& span, Row& row, const Given& given, bool kept,
+                          long long first_row) {
     int vectors = vectors_of(call);
     long long index = first_row + group.slot;
     Extrema extrema;
     extrema.see(group, vectors, row, nullptr);
     extrema.across(group);
-    RowFacts facts(call, index < call.rows ? index : 0, extrema);
+    RowFacts facts(call, given, extrema);
     double total[1] = {1.0};
     if (!facts.invalid) {
         total[0] = kept ? sum_of_vectors<true>(vectors, group, row, facts)
@@ -284,14 +285,18 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
     Regions regions(call, group);
     Span span(call, group);
     long long first_row = block_index() / PARTS * call.rows_per_block;
+    long long index = first_row + group.slot;
 #if IS_HELD
-    HeldWeights row(call, group, span, first_row + group.slot);
-    evaluate_rows(call, group, regions, span, row, true, first_row);
+    HeldWeights row(call, group, span, index);
+    Given given = given_for(call, index);
+    evaluate_rows(call, group, regions, span, row, given, true, first_row);
 #else
-    finish_rows(start_rows(call, group, regions, span, first_row));
-    apply_mask(call, group, regions, span, first_row + group.slot);
+    bool meet = start_rows(call, group, regions, span, first_row);
+    Given given = given_for(call, index);
+    finish_rows(meet);
+    apply_mask(call, group, regions, span, index);
     SharedWeights row(regions);
-    evaluate_rows(call, group, regions, span, row, call.kept != 0, first_row);
+    evaluate_rows(call, group, regions, span, row, given, call.kept != 0, first_row);
 #endif
 }
 

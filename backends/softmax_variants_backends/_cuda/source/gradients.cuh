@@ -273,13 +273,15 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
     Span span(call, group);
     long long first_row = block_index() / PARTS * call.rows_per_block;
     long long row = first_row + group.slot;
-    finish_rows(start_rows(call, group, regions, span, first_row));
+    bool meet = start_rows(call, group, regions, span, first_row);
+    Given given = given_for(call, row);
+    finish_rows(meet);
     apply_mask(call, group, regions, span, row);
 
     Extrema extrema;
     extrema.see(group, vectors_of(call), SharedRow{regions.row(0)}, regions.row(1));
     extrema.across(group);
-    RowFacts facts(call, row < call.rows ? row : 0, extrema);
+    RowFacts facts(call, given, extrema);
     float size = 0.0f;
     GradientSums sums = call.kept ? sums_of_vectors<true>(call, group, regions, facts, size)
                                   : sums_of_vectors<false>(call, group, regions, facts, size);

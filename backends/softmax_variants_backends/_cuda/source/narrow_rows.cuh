@@ -192,6 +192,11 @@ struct Extrema {
     }
 };
 
+// SSMax's s, b and n of a row; nothing for other functions, and for a row that does not exist.
+DEVICE Given given_for(const Call& call, long long row) {
+    return FUNCTION == SSMAX && row < call.rows ? Given(call, row) : Given();
+}
+
 // What the extrema and the parameters make of a row.
 struct RowFacts {
     bool empty;      // no present entry: results are 0
@@ -203,14 +208,14 @@ struct RowFacts {
     double span;     // D of the gate; 0 where it is 0, 1 where there is none
     float smallest, largest;
 
-    DEVICE RowFacts(const Call& call, long long row, const Extrema& extrema)
+    DEVICE RowFacts(const Call& call, const Given& given, const Extrema& extrema)
         : empty(extrema.largest == -INFINITY_FLOAT),
           invalid(!(extrema.largest < INFINITY_FLOAT)),
           scale(1.0), log_n(0.0), lower(0.0f), span(1.0),
           smallest(empty ? 0.0f : extrema.smallest), largest(empty ? 0.0f : extrema.largest) {
         pivot = largest;
         if (FUNCTION == SSMAX && !empty) {
-            Scale found = scale_of_row(call, row, extrema.count);
+            Scale found = scale_of_row(call, given, extrema.count);
             invalid = invalid || found.invalid;
             scale = found.c.high;
             log_n = found.log_n.high;

@@ -35,25 +35,36 @@ struct Parameters {
     bool invalid;
 };
 
+// s, b and n as they are given for a row. Read early: others wait for memory meanwhile.
+struct Given {
+    double s, b;
+    Words n;
+
+    DEVICE Given() : s(0.0), b(0.0), n{0.0, 0.0} {}
+    DEVICE Given(const Call& call, long long row)
+        : s(call.s_value), b(call.b_value), n{0.0, 0.0} {
+        // s and b are of floating types: one word.
+        if (call.s_from == FROM_ARRAY) {
+            s = read_number(call.s, call.s_type, row_offset(call, call.s_strides, row)).high;
+        }
+        if (call.b_from == FROM_ARRAY) {
+            b = read_number(call.b, call.b_type, row_offset(call, call.b_strides, row)).high;
+        }
+        if (call.n_from == FROM_ARRAY) {
+            n = read_number(call.n, call.n_type, row_offset(call, call.n_strides, row));
+        }
+    }
+};
+
 // Those of a row with `count` >= 1 present entries.
-DEVICE Parameters parameters_of_row(const Call& call, long long row, long long count) {
-    Parameters found = {call.s_value, call.b_value, {call.log_length[0], call.log_length[1]},
-                        false};
-    // s and b are of floating types: one word.
-    if (call.s_from == FROM_ARRAY) {
-        found.s = read_number(call.s, call.s_type, row_offset(call, call.s_strides, row)).high;
-    }
-    if (call.b_from == FROM_ARRAY) {
-        found.b = read_number(call.b, call.b_type, row_offset(call, call.b_strides, row)).high;
-    }
+DEVICE Parameters parameters_of_row(const Call& call, const Given& given, long long count) {
+    Parameters found = {given.s, given.b, {call.log_length[0], call.log_length[1]}, false};
     found.invalid = !(fabs(found.s) < INFINITY_DOUBLE && fabs(found.b) < INFINITY_DOUBLE);
     // The host knows the logarithms of a number n and of the length.
     bool known = call.n_from == FROM_NUMBER || (call.n_from == FROM_COUNT && count == call.length);
     if (!known) {
-        Words n = {static_cast<double>(count), 0.0};   // below 2^53: exact
-        if (call.n_from == FROM_ARRAY) {
-            n = read_number(call.n, call.n_type, row_offset(call, call.n_strides, row));
-        }
+        Words n = given.n;
+        if (call.n_from == FROM_COUNT) n = {static_cast<double>(count), 0.0};   // exact
         bool usable = n.high > 0.0 && n.high < INFINITY_DOUBLE;
         found.invalid = found.invalid || !usable;
         if (usable) found.log_n = logarithm(n);
@@ -71,8 +82,8 @@ struct Scale {
 // It may cancel: in two words it has a relative error below 2^-80 (|s| ln n + |b|)/|c|. Where terms
 // below 2^-960 lose their low words, c times a logit is below 2^-800, and so is what it changes.
 // Terms that overflow make the row invalid, as a c that does.
-DEVICE Scale scale_of_row(const Call& call, long long row, long long count) {
-    Parameters found = parameters_of_row(call, row, count);
+DEVICE Scale scale_of_row(const Call& call, const Given& given, long long count) {
+    Parameters found = parameters_of_row(call, given, count);
     Words c = add(multiply(found.log_n, found.s), found.b);
     bool finite = fabs(c.high) < INFINITY_DOUBLE;
     if (!finite) c = {0.0, 0.0};

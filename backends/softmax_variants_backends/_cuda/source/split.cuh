@@ -16,10 +16,10 @@ DEVICE double* record_of(const Call& call, long long row, long long part) {
 }
 
 // The facts of the row as its parts were summed, or of a part, from extrema.
-DEVICE RowFacts facts_for_count(const Call& call, long long row, Extrema extrema,
+DEVICE RowFacts facts_for_count(const Call& call, const Given& given, Extrema extrema,
                                 long long count) {
     if (FUNCTION == SSMAX && extrema.count > 0) extrema.count = static_cast<int>(count);
-    return RowFacts(call, row, extrema);
+    return RowFacts(call, given, extrema);
 }
 
 DEVICE long long assumed_count(const Call& call, long long row) {
@@ -43,7 +43,8 @@ KERNEL split_parts(CALL_ARGUMENT(Call) call) {
     Record record;
     record.extrema.see(group, vectors_of(call), SharedRow{regions.row(0)}, regions.row(1));
     record.extrema.across(group);
-    RowFacts facts = facts_for_count(call, row, record.extrema, assumed_count(call, row));
+    RowFacts facts = facts_for_count(call, given_for(call, row), record.extrema,
+                                     assumed_count(call, row));
     record.sums = sums_of_part(call, group, regions, facts);
     group.sum(record.sums.value);
     if (group.lane == 0) record.store(record_of(call, row, group.part));
@@ -60,11 +61,12 @@ KERNEL split_rows(CALL_ARGUMENT(Call) call) {
     }
     whole.extrema.across(group);
     long long assumed = assumed_count(call, row);
-    RowFacts facts = facts_for_count(call, row, whole.extrema, assumed);
+    Given given = given_for(call, row);
+    RowFacts facts = facts_for_count(call, given, whole.extrema, assumed);
     RowSums sums;
     for (int part = group.lane; part < parts; part += group.lanes) {
         Record own = Record::load(record_of(call, row, part));
-        RowFacts of_part = facts_for_count(call, row, own.extrema, assumed);
+        RowFacts of_part = facts_for_count(call, given, own.extrema, assumed);
         if (of_part.empty || facts.invalid) continue;
         double argument = facts.scale * (of_part.pivot - facts.pivot);
         sums.add(facts, of_part, own.sums, exponential(argument) * (1.0 / LIFT));
@@ -90,7 +92,7 @@ KERNEL split_write(CALL_ARGUMENT(Call) call) {
         Extrema().see(group, vectors_of(call), SharedRow{regions.row(0)}, regions.row(1));
     }
     Record whole = Record::load(record_of(call, row, call.parts));
-    RowFacts facts(call, row, whole.extrema);
+    RowFacts facts(call, given_for(call, row), whole.extrema);
     write_part(call, group, regions, facts, whole.sums, Output(call, regions, span, row));
     store_entries(call, group, regions, span, row);
 }

@@ -205,7 +205,7 @@ struct RowFacts64 {
     }
 
     DEVICE void set_scale(const Call& call, long long row, long long count) {
-        Parameters found = parameters_of_row(call, row, count);
+        Parameters found = parameters_of_row(call, Given(call, row), count);
         log_n = found.log_n;
         Ranged c = add(multiply(ranged(log_n), ranged(found.s)), ranged(found.b));
         invalid = found.invalid || !is_finite(rounded(c));
