@@ -117,29 +117,37 @@ def sanitizer(rows: list[dict[str, Any]]) -> str:
 
 
 def tables(results: dict[str, Any]) -> str:
-    """Return all tables under their titles."""
-    times, calls = results["benchmark"]["rows"], results["benchmark"]["small"]
-    own = [row for row in times if row["library"] == "PyTorch"]
+    """Return all tables under their titles, those of the parts that were run."""
+    parts: dict[str, str] = {}
+    if "benchmark" in results:
+        parts |= times(results["benchmark"]["rows"], results["benchmark"]["small"])
+    if "bits" in results:
+        parts["Results compared bit for bit"] = bits(results["bits"]["rows"])
+    if "sanitize" in results:
+        parts["compute-sanitizer"] = sanitizer(results["sanitize"]["rows"])
+    return "\n\n".join(f"### {title}\n\n{text}" for title, text in parts.items())
+
+
+def times(rows: list[dict[str, Any]], calls: dict[str, Any]) -> dict[str, str]:
+    """Return the tables of the benchmark."""
+    own = [row for row in rows if row["library"] == "PyTorch"]
     beside_copy = [row for row in own if row["beside"] == "copy"]
     names, titles = ("torch.softmax", *FUNCTIONS), ("torch.softmax", *TITLES)
-    parts = {
+    found = {
         f"{direction.capitalize()}, as a share of the speed of copying": speed(
             [row for row in beside_copy if row["direction"] == direction], names, titles
         )
         for direction in ("forward", "backward")
     }
-    parts |= {
+    return found | {
         "CuPy, forward, as a share of the speed of copying": speed(
-            [row for row in times if row["library"] == "CuPy"], FUNCTIONS, TITLES
+            [row for row in rows if row["library"] == "CuPy"], FUNCTIONS, TITLES
         ),
         "Times as fast as `torch.softmax` (in brackets: the share of the speed of copying)": (
             beside_torch([row for row in own if row["beside"] == "torch.softmax"])
         ),
         f"Calls on {'x'.join(map(str, calls['shape']))}, float32": small(calls),
-        "Results compared bit for bit": bits(results["bits"]["rows"]),
-        "compute-sanitizer": sanitizer(results["sanitize"]["rows"]),
     }
-    return "\n\n".join(f"### {title}\n\n{text}" for title, text in parts.items())
 
 
 def replaced(page: str, text: str) -> str:

@@ -18,7 +18,9 @@ REPORTS = {
 def error(value: float) -> str:
     """Return an error in ULP, just above one half by what it exceeds it."""
     over = value - 0.5
-    return f"½ + {over:.0e}" if 1e-7 < over < 0.01 else f"{value:.3g}".replace("0.5", "½")
+    if abs(over) <= 1e-7:
+        return "½"
+    return f"½ + {over:.0e}" if 0 < over < 0.01 else f"{value:.3f}"
 
 
 def share(summaries: list[dict[str, object]]) -> str:

@@ -341,7 +341,7 @@ def test_unwritten_shared_memory_is_nan(kernels: Kernels) -> None:
         ("wait_alone", 0, 2, "waits for its cluster without arriving"),
         ("arrive_twice", 0, 2, "arrives twice"),
         ("arrive_only", 0, 2, "ended without waiting for its cluster"),
-        ("mail_not_opened", 2, 2, "uses a mailbox that block 1 has not opened"),
+        ("mail_not_opened", 2, 2, "uses mail that block 1 has not opened"),
         ("mail_opened_twice", 2, 2, "opens a mailbox twice"),
         ("mail_missing", 2, 2, "waits for mail of which -8 bytes never come"),
         ("mail_not_expected", 2, 2, "waits for mail that it does not expect"),
@@ -388,7 +388,7 @@ def test_largest_launches_of_several_libraries(kernels: Kernels) -> None:
     parts = [("device.cuh", DEVICE_SOURCE), ("test.cuh", KERNELS)]
     x = np.ones(16)
     how = {"grid": 16, "block": 1024, "shared": 8192, "cluster": 16}
-    for number in range(5):
+    for number in range(3):
         other = compile_kernels(parts, {"OTHER": str(number)}) if number else kernels
         out = run(other, "cluster", x, np.zeros((16, 1024)), 16, **how)
         assert out[0, 0] == 16 * 16

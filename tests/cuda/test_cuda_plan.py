@@ -14,11 +14,11 @@ from softmax_variants_backends._cuda._axes import MAX_AXES, merge, row_axes
 from softmax_variants_backends._cuda._launch import Layout, Limits
 from softmax_variants_backends._cuda._plan import (
     HELD_ENTRIES,
-    HELD_THREADS,
     ITEM_SIZES,
     KEPT,
     MAX_LANES,
     SCRATCH_BYTES,
+    SMALL_BLOCK,
     STRIDED_THREADS,
     Array,
     Plan,
@@ -128,6 +128,16 @@ def test_blocks_hold_less_where_there_is_less_room() -> None:
     assert path_of(16384, 8, replace(ADA, capability=(12, 0)), gradients=False).parts == 2
 
 
+@pytest.mark.parametrize("item_size", [2, 4])
+def test_rows_are_not_split_for_what_is_kept(item_size: int) -> None:
+    """Weights have the same bits where exponentials are evaluated again, and take less room."""
+    wide = replace(ADA, capacity=(16384, 16384))
+    path = path_of(16384, item_size, wide, gradients=False)
+    assert (path.parts, path.split, path.kept) == (1, False, 0)
+    assert path_of(4096, item_size, wide, gradients=False).kept > 0
+    assert path_of(16384, item_size, replace(wide, shared=227 << 10), gradients=False).kept > 0
+
+
 @given(
     length=st.integers(1, 70000),
     dtype=st.sampled_from(sorted(ITEM_SIZES)),
@@ -196,10 +206,11 @@ def test_rows_held_in_registers_take_no_shared_memory(dtype: str, rows: int) -> 
         found = plan(array((rows, length), dtype=dtype), limits=eager)
         assert found.path == path_of(length, item_size, HOPPER, gradients=False)
         in_memory = SCRATCH_BYTES + found.rows_per_block * found.path.row_bytes
+        # What the kernels are compiled for: more threads cannot be launched.
+        assert not found.special or found.threads <= max(SMALL_BLOCK, found.path.lanes)
         if found.special and found.path.held:
             held += 1
             assert found.shared == SCRATCH_BYTES
-            assert found.threads <= HELD_THREADS
             assert found.path.vectors * 16 <= HELD_ENTRIES * item_size
         else:
             assert found.shared == in_memory

@@ -83,7 +83,6 @@ DEVICE unsigned char* shared_memory() { return emulated_shared_memory(); }
 
 // Clusters of blocks ----------------------------------------------------------------------------
 
-#define HAS_CLUSTERS 1
 #define CLUSTER(size)
 DEVICE int cluster_rank() { return emulated_cluster_rank(); }
 DEVICE void cluster_arrive() { emulated_cluster_arrive(); }

@@ -2,8 +2,9 @@
 //
 // Every CUDA thread of a cluster (or of a block that is none) is a fiber. They take turns in a
 // ring: a thread runs until it has to wait, then the next one of its warp, block or cluster does.
-// When the turn comes round, all have arrived. So a barrier costs one switch a thread, and who waits
-// for whom is known: a thread that waits elsewhere, or has ended, is found when the others arrive.
+// When the turn comes round, all have arrived. So a barrier costs one switch a thread, and who
+// waits for whom is known: a thread that waits elsewhere, or has ended, is found when the others
+// arrive. Waiting for mail is a barrier of the cluster, too, which is more than it is on a GPU.
 //
 // A launch can take the ring backwards. A read that lacks its barrier finds in one of the two
 // directions what was there before: NaN, if nothing was.
@@ -142,8 +143,8 @@ char message[MESSAGE_BYTES];
     __builtin_unreachable();
 }
 
-// The stack of the thread at a place in the ring. All are one mapping: a process has 65530, so guard
-// pages between so many stacks would leave none for its libraries.
+// The stack of the thread at a place in the ring. All are one mapping: a process has 65530, so
+// guard pages between so many stacks would leave none for its libraries.
 unsigned char* stack_of(std::size_t place) { return stacks + place * STACK_BYTES; }
 
 bool has_stacks() {
@@ -165,8 +166,8 @@ void run_next(Thread* next) {
     switch_to(me->context, next->context);
 }
 
-// Fail unless `first`, whose turn came before, waits in the same place. (It has been there as often:
-// the turns before this one ended in meetings, too.)
+// Fail unless `first`, whose turn came before, waits in the same place. (It has been there as
+// often: the turns before this one ended in meetings, too.)
 void meet(const Thread* first) {
     const Thread* me = running;
     if (first->place != me->place) {
@@ -295,7 +296,7 @@ Mail* opened(std::uint64_t* box, int rank) {
     const Block& block = blocks[rank];
     unsigned char* there = reinterpret_cast<unsigned char*>(mail_of(box));
     Mail* mail = reinterpret_cast<Mail*>(there - running->block->shared + block.shared);
-    if (mail->state == UNWRITTEN) fail("uses a mailbox that block %lld has not opened", block.index);
+    if (mail->state == UNWRITTEN) fail("uses mail that block %lld has not opened", block.index);
     return mail;
 }
 

@@ -55,7 +55,6 @@ DEVICE unsigned char* shared_memory() {
 // Clusters of blocks ----------------------------------------------------------------------------
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
-#define HAS_CLUSTERS 1
 #define CLUSTER(size) __cluster_dims__(size, 1, 1)
 DEVICE int cluster_rank() {
     int rank;
@@ -108,8 +107,6 @@ DEVICE void wait_for_mail(Mailbox* box, int turn) {
             : "=r"(done) : "r"(shared_address(box)), "r"(turn) : "memory");
     } while (!done);
 }
-#else
-#define HAS_CLUSTERS 0
 #endif
 
 // Copies ----------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@
 // 2^-52 of each of S (a tree), 1 / S, the gate and the products: under 2^-44, which is 2^-20 units
 // of binary32 and less of the 16-bit types, but for exp of those (2^-33: 2^-21 units).
 //
-// The exponentials, gated, are kept in shared memory from the sum to the writing where there is
-// room, else evaluated again. 16-bit results in binary64 would take longer than memory does: the
+// The exponentials, gated, are kept in registers or shared memory from the sum to the writing where
+// there is room, else evaluated again. 16-bit results in binary64 would take longer than memory does: the
 // exponentials are kept as floats and scaled as such; where 1 +- WINDOW times the result round
 // differently, the entry is evaluated again in binary64. So all bits are those of binary64.
 
@@ -21,18 +21,22 @@ struct Weights {
 
     // What is kept of an entry: LIFT, which the factor undoes, times exp, times the gate's
     // numerator.
+    template <bool ALL>
     DEVICE static double gated(const RowFacts& facts, float x, double power) {
-        return FUNCTION == SA_SOFTMAX ? power * facts.gate_numerator(x) : power;
+        return FUNCTION == SA_SOFTMAX ? power * facts.gate_numerator<ALL>(x) : power;
     }
 
+    template <bool ALL>
     DEVICE double weight(float x) const {
-        return gated(facts, x, exponential(facts.argument(x))) * factor;
+        return gated<ALL>(facts, x, exponential(facts.argument<ALL>(x))) * factor;
     }
 };
 
 #if STORAGE_BITS == 16
 
-// Roundings on the way: of what is kept, of the factor, of the product; each is 2^-24.
+// Roundings on the way: of what is kept, of the factor, of the product; each is 2^-24. (Products
+// below the normal range of float, which are subnormal bfloat16 numbers, too, have an error of
+// 2^-150 whatever the window is: 2^-17 of their units.)
 constexpr double WINDOW = 0x1.2p-22;
 
 struct FastWeights {
@@ -77,11 +81,11 @@ DEVICE_CALL Vector sure_vector(const Weights& weights, const FastWeights& fast,
     for (int i = 0; i < 4; ++i) {
         Word x = entries.word[i], value = result.word[i];
         if (unsure.word[i] & 0xffff) {
-            float weight = sticky_float(weights.weight(STORAGE::widen(x & 0xffff)));
+            float weight = sticky_float(weights.weight<false>(STORAGE::widen(x & 0xffff)));
             value = (value & 0xffff0000u) | (STORAGE::pack(weight, 0.0f) & 0xffff);
         }
         if (unsure.word[i] >> 16) {
-            float weight = sticky_float(weights.weight(STORAGE::widen(x >> 16)));
+            float weight = sticky_float(weights.weight<false>(STORAGE::widen(x >> 16)));
             value = (value & 0xffff) | (STORAGE::pack(0.0f, weight) & 0xffff0000u);
         }
         result.word[i] = value;
@@ -168,7 +172,7 @@ struct HeldWeights {
 #endif
 
 // The sum of the exponentials over this thread's vectors.
-template <bool KEPT, typename Row>
+template <bool KEPT, bool ALL, typename Row>
 DEVICE double sum_of_vectors(int vectors, const RowGroup& group, Row& row,
                              const RowFacts& facts) {
     double total = 0.0;
@@ -177,12 +181,14 @@ DEVICE double sum_of_vectors(int vectors, const RowGroup& group, Row& row,
         Floats x(row.vector(m, w));
         double power[PER_VECTOR];
         UNROLL
-        for (int i = 0; i < PER_VECTOR; ++i) power[i] = exponential(facts.argument(x.value[i]));
+        for (int i = 0; i < PER_VECTOR; ++i) {
+            power[i] = exponential(facts.argument<ALL>(x.value[i]));
+        }
         total += tree(power);
         if (KEPT) {
             UNROLL
             for (int i = 0; i < PER_VECTOR; ++i) {
-                power[i] = Weights::gated(facts, x.value[i], power[i]);
+                power[i] = Weights::gated<ALL>(facts, x.value[i], power[i]);
             }
             row.keep(m, w, power);
         }
@@ -191,7 +197,7 @@ DEVICE double sum_of_vectors(int vectors, const RowGroup& group, Row& row,
 }
 
 // Write this thread's vectors from the logits.
-template <typename Row>
+template <bool ALL, typename Row>
 DEVICE void write_again(int vectors, const RowGroup& group, const Row& row,
                         const Weights& weights, const Output& output) {
 #pragma unroll 1
@@ -199,7 +205,7 @@ DEVICE void write_again(int vectors, const RowGroup& group, const Row& row,
         Floats x(row.vector(m, w));
         double result[PER_VECTOR];
         UNROLL
-        for (int i = 0; i < PER_VECTOR; ++i) result[i] = weights.weight(x.value[i]);
+        for (int i = 0; i < PER_VECTOR; ++i) result[i] = weights.weight<ALL>(x.value[i]);
         output.store(w, rounded(result));
     }
 }
@@ -263,19 +269,27 @@ DEVICE void evaluate_rows(const Call& call, RowGroup& group, const Regions& regi
     extrema.across(group);
     RowFacts facts(call, given, extrema);
     double total[1] = {1.0};
-    if (!facts.invalid) {
-        total[0] = kept ? sum_of_vectors<true>(vectors, group, row, facts)
-                        : sum_of_vectors<false>(vectors, group, row, facts);
+    if (facts.invalid) {
+        // Its entries are not evaluated.
+    } else if (kept) {
+        total[0] = facts.all ? sum_of_vectors<true, true>(vectors, group, row, facts)
+                             : sum_of_vectors<true, false>(vectors, group, row, facts);
+    } else {
+        total[0] = facts.all ? sum_of_vectors<false, true>(vectors, group, row, facts)
+                             : sum_of_vectors<false, false>(vectors, group, row, facts);
     }
     group.sum(total);
 
     Output output(call, regions, span, index);
+    Weights weights(facts, total[0]);
     if (facts.invalid) {
         write_invalid(group, vectors, row, output);
     } else if (kept) {
-        write_kept(vectors, group, row, Weights(facts, total[0]), output);
+        write_kept(vectors, group, row, weights, output);
+    } else if (facts.all) {
+        write_again<true>(vectors, group, row, weights, output);
     } else {
-        write_again(vectors, group, row, Weights(facts, total[0]), output);
+        write_again<false>(vectors, group, row, weights, output);
     }
     store_entries(call, group, regions, span, first_row);
 }
@@ -308,7 +322,7 @@ DEVICE PartSums sums_of_part(const Call& call, const RowGroup& group, const Regi
                              const RowFacts& facts) {
     PartSums sums;
     SharedWeights row(regions);
-    sums.value[TOTAL] = sum_of_vectors<false>(vectors_of(call), group, row, facts);
+    sums.value[TOTAL] = sum_of_vectors<false, false>(vectors_of(call), group, row, facts);
     return sums;
 }
 
@@ -335,7 +349,7 @@ DEVICE void write_part(const Call& call, const RowGroup& group, const Regions& r
     if (facts.invalid) {
         write_invalid(group, vectors, row, output);
     } else {
-        write_again(vectors, group, row, Weights(facts, sums.value[TOTAL]), output);
+        write_again<false>(vectors, group, row, Weights(facts, sums.value[TOTAL]), output);
     }
 }
 

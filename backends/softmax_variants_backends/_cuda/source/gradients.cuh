@@ -101,11 +101,12 @@ struct Gradients {
         at_largest = has_high ? -mean * inverse_span / high : 0.0;
     }
 
+    template <bool ALL>
     DEVICE double gradient(float x, float dy) const {
-        double power = exponential(facts.argument(x));
+        double power = exponential(facts.argument<ALL>(x));
         double cotangent = static_cast<double>(dy);
         if (FUNCTION != SA_SOFTMAX) return power * (cotangent - mean) * factor;
-        double gate = facts.gate_numerator(x) * inverse_span;
+        double gate = facts.gate_numerator<ALL>(x) * inverse_span;
         double result = fma(cotangent, gate, -mean) + cotangent * inverse_span;
         result = power * result * factor;
         if (x == facts.smallest) result += at_smallest;
@@ -140,9 +141,10 @@ struct FastGradients {
         }
     }
 
+    template <bool ALL>
     DEVICE float gradient(float x, float dy, float power) const {
         if (FUNCTION != SA_SOFTMAX) return power * (dy - mean) * factor;
-        float gate = ((is_absent(x) ? lower : x) - lower) * inverse_span;
+        float gate = ((!ALL && is_absent(x) ? lower : x) - lower) * inverse_span;
         float result = power * (fmaf(dy, gate, -mean) + dy * inverse_span) * factor;
         if (x == smallest) result += at_smallest;
         if (x == largest) result += at_largest;
@@ -150,6 +152,7 @@ struct FastGradients {
     }
 };
 
+template <bool ALL>
 DEVICE Vector fast_vector(const FastGradients& fast, const Vector& entries,
                           const Vector& cotangents, const Vector& first, const Vector& second) {
     Floats x(entries), dy(cotangents);
@@ -158,8 +161,9 @@ DEVICE Vector fast_vector(const FastGradients& fast, const Vector& entries,
     for (int i = 0; i < 4; ++i) {
         float a = from_bits(i < 2 ? first.word[2 * i] : second.word[2 * i - 4]);
         float b = from_bits(i < 2 ? first.word[2 * i + 1] : second.word[2 * i - 3]);
-        vector.word[i] = STORAGE::pack(fast.gradient(x.value[2 * i], dy.value[2 * i], a),
-                                       fast.gradient(x.value[2 * i + 1], dy.value[2 * i + 1], b));
+        vector.word[i] =
+            STORAGE::pack(fast.gradient<ALL>(x.value[2 * i], dy.value[2 * i], a),
+                          fast.gradient<ALL>(x.value[2 * i + 1], dy.value[2 * i + 1], b));
     }
     return vector;
 }
@@ -168,7 +172,7 @@ DEVICE Vector fast_vector(const FastGradients& fast, const Vector& entries,
 
 // The sums over this thread's vectors; e is kept as floats where those are used, and `size` becomes
 // the largest |dy| where one could be too large for them.
-template <bool KEPT>
+template <bool KEPT, bool ALL>
 DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
                                     const Regions& regions, const RowFacts& facts,
                                     float& size) {
@@ -184,8 +188,8 @@ DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
         double power[PER_VECTOR], weighted[PER_VECTOR], other[PER_VECTOR], more[PER_VECTOR];
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) {
-            double difference = facts.difference(x.value[i], FUNCTION == SSMAX);
-            power[i] = exponential(facts.argument(x.value[i], difference));
+            double difference = facts.difference<ALL>(x.value[i], FUNCTION == SSMAX);
+            power[i] = exponential(facts.argument<ALL>(x.value[i], difference));
             weighted[i] = power[i] * static_cast<double>(dy.value[i]);
             if (FUNCTION == SSMAX) {
                 other[i] = power[i] * difference;
@@ -193,7 +197,7 @@ DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
             }
             if (FUNCTION == SA_SOFTMAX) {
                 other[i] = weighted[i];
-                weighted[i] *= facts.gate_numerator(x.value[i]);
+                weighted[i] *= facts.gate_numerator<ALL>(x.value[i]);
                 sums.at_smallest += x.value[i] == facts.smallest ? 1 : 0;
                 sums.at_largest += x.value[i] == facts.largest ? 1 : 0;
             }
@@ -223,6 +227,7 @@ DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
 }
 
 // Write this thread's vectors, evaluated in binary64 throughout.
+template <bool ALL>
 DEVICE void write_again(int vectors, const RowGroup& group, const Regions& regions,
                         const Gradients& row, const Output& output) {
     const Vector *x = regions.row(0), *dy = regions.row(1);
@@ -232,32 +237,29 @@ DEVICE void write_again(int vectors, const RowGroup& group, const Regions& regio
         double result[PER_VECTOR];
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) {
-            result[i] = row.gradient(entries.value[i], cotangents.value[i]);
+            result[i] = row.gradient<ALL>(entries.value[i], cotangents.value[i]);
         }
         output.store(w, rounded(result));
     }
 }
 
+template <bool ALL>
 DEVICE void write_vectors(const Call& call, const RowGroup& group, const Regions& regions,
                           const Gradients& row, float size, const Output& output) {
     int vectors = vectors_of(call);
-    if (row.facts.invalid) {
-        write_invalid(group, vectors, SharedRow{regions.row(0)}, output);
-        return;
-    }
 #if STORAGE_BITS == 16
     FastGradients fast(row, size);
     if (call.kept && fast.possible) {
         const Vector *x = regions.row(0), *dy = regions.row(1);
         UNROLL_VECTORS
         for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
-            output.store(
-                w, fast_vector(fast, x[w], dy[w], regions.kept(0)[w], regions.kept(1)[w]));
+            output.store(w, fast_vector<ALL>(fast, x[w], dy[w], regions.kept(0)[w],
+                                             regions.kept(1)[w]));
         }
         return;
     }
 #endif
-    write_again(vectors, group, regions, row, output);
+    write_again<ALL>(vectors, group, regions, row, output);
 }
 
 DEVICE void store_terms(const Call& call, const Gradients& row, long long index) {
@@ -283,15 +285,28 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
     extrema.across(group);
     RowFacts facts(call, given, extrema);
     float size = 0.0f;
-    GradientSums sums = call.kept ? sums_of_vectors<true>(call, group, regions, facts, size)
-                                  : sums_of_vectors<false>(call, group, regions, facts, size);
+    GradientSums sums;
+    if (call.kept) {
+        sums = facts.all ? sums_of_vectors<true, true>(call, group, regions, facts, size)
+                         : sums_of_vectors<true, false>(call, group, regions, facts, size);
+    } else {
+        sums = facts.all ? sums_of_vectors<false, true>(call, group, regions, facts, size)
+                         : sums_of_vectors<false, false>(call, group, regions, facts, size);
+    }
     sums.across(group);
 
     Gradients gradients(call, facts, sums);
     if (FUNCTION == SSMAX && group.lane == 0 && group.part == 0 && row < call.rows) {
         store_terms(call, gradients, row);
     }
-    write_vectors(call, group, regions, gradients, size, Output(call, regions, span, row));
+    Output output(call, regions, span, row);
+    if (gradients.facts.invalid) {
+        write_invalid(group, vectors_of(call), SharedRow{regions.row(0)}, output);
+    } else if (facts.all) {
+        write_vectors<true>(call, group, regions, gradients, size, output);
+    } else {
+        write_vectors<false>(call, group, regions, gradients, size, output);
+    }
     store_entries(call, group, regions, span, first_row);
 }
 
@@ -304,7 +319,7 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
 DEVICE PartSums sums_of_part(const Call& call, const RowGroup& group, const Regions& regions,
                              const RowFacts& facts) {
     float size;
-    GradientSums found = sums_of_vectors<false>(call, group, regions, facts, size);
+    GradientSums found = sums_of_vectors<false, false>(call, group, regions, facts, size);
     PartSums sums;
     sums.value[TOTAL] = found.total;
     sums.value[1] = found.weighted;
@@ -377,7 +392,7 @@ DEVICE void write_part(const Call& call, const RowGroup& group, const Regions& r
     if (row.facts.invalid) {
         write_invalid(group, vectors, SharedRow{regions.row(0)}, output);
     } else {
-        write_again(vectors, group, regions, row, output);
+        write_again<false>(vectors, group, regions, row, output);
     }
 }
 

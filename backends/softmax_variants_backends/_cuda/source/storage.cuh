@@ -31,7 +31,6 @@ struct Double {
 
 typedef STORAGE::Bits Bits;
 constexpr int PER_VECTOR = sizeof(Vector) / sizeof(Bits);   // entries of 16 bytes
-constexpr bool NARROW = sizeof(Bits) == 2;
 static_assert(STORAGE_BITS == 8 * sizeof(Bits), "-DSTORAGE_BITS goes with -DSTORAGE");
 
 // One vector's entries as bits, whatever their type.
