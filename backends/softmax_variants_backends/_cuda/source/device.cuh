@@ -67,7 +67,8 @@ DEVICE void cluster_arrive() {
 DEVICE void cluster_wait() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
 
 // Mail: doubles that blocks of a cluster write to each other's shared memory, and wait for. A box
-// counts what has come; each of its uses begins with what is expected and ends with a wait, in turn.
+// counts what has come; each of its uses begins with what is expected and ends with a wait, in
+// turn.
 typedef unsigned long long Mailbox;
 
 DEVICE Word shared_address(const void* shared) {

@@ -5,9 +5,9 @@
 // of binary32 and less of the 16-bit types, but for exp of those (2^-33: 2^-21 units).
 //
 // The exponentials, gated, are kept in registers or shared memory from the sum to the writing where
-// there is room, else evaluated again. 16-bit results in binary64 would take longer than memory does: the
-// exponentials are kept as floats and scaled as such; where 1 +- WINDOW times the result round
-// differently, the entry is evaluated again in binary64. So all bits are those of binary64.
+// there is room, else evaluated again. 16-bit results in binary64 would take longer than memory
+// does: the exponentials are kept as floats and scaled as such; where 1 +- WINDOW times the result
+// round differently, the entry is evaluated again in binary64. So all bits are those of binary64.
 
 #if !WIDE && !GRADIENTS
 
@@ -123,8 +123,8 @@ struct SharedWeights : SharedRow {
 
 #if IS_HELD
 
-// A row in registers: all loops over its vectors are unrolled. For arrays that are accessed 16 bytes
-// at a time.
+// A row in registers: all loops over its vectors are unrolled. For arrays that are accessed 16
+// bytes at a time.
 struct HeldWeights {
     Vector x[VECTORS];
 #if STORAGE_BITS == 16

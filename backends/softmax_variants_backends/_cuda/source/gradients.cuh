@@ -5,9 +5,9 @@
 //          + lambda_j (G - P) / D - mu_j G / D                     minmax, normalized
 //          - lambda_j P                                            shifted
 //
-// with p = exp / S, y = r p, G = sum dy y, P = sum dy p; lambda_j and mu_j are the entry's shares in
-// the derivatives of the smallest and the largest logit. The row's term of db is
-// sum dy p (x - v) - G sum p (x - v).
+// with p = exp / S, y = r p, G = sum dy y, P = sum dy p; lambda_j and mu_j are the entry's shares
+// in the derivatives of the smallest and the largest logit. The row's term of db is sum dy p (x -
+// v) - G sum p (x - v).
 //
 // All sums are in binary64: their errors, 2^-44 of the sums of magnitudes, are far below what
 // 32-bit results resolve. 16-bit results are written in float, with errors of a few 2^-24 of the

@@ -1,11 +1,11 @@
 // The threads that share a row, and reductions over them.
 //
-// A row belongs to `lanes` threads of each of PARTS blocks, a cluster (of one block where PARTS is 1
-// or, for split rows, 0). Every reduction is the same tree for a given length: a butterfly over the
-// lanes of a warp, the warps in order, the parts in order. All threads of a row end with the same
-// bits. Shared memory begins with the scratch space that this needs; two buffers take turns, so that
-// one barrier a reduction is enough: who writes the buffer of reduction k + 2 has passed the barrier
-// of k + 1, which all reach after reading that of k.
+// A row belongs to `lanes` threads of each of PARTS blocks, a cluster (of one block where PARTS is
+// 1 or, for split rows, 0). Every reduction is the same tree for a given length: a butterfly over
+// the lanes of a warp, the warps in order, the parts in order. All threads of a row end with the
+// same bits. Shared memory begins with the scratch space that this needs; two buffers take turns,
+// so that one barrier a reduction is enough: who writes the buffer of reduction k + 2 has passed
+// the barrier of k + 1, which all reach after reading that of k.
 
 constexpr int MAX_VALUES = 6;      // of one reduction
 constexpr int MAX_WARPS = 32;      // of a block

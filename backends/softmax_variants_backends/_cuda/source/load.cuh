@@ -1,10 +1,10 @@
 // Rows between global and shared memory.
 //
-// In shared memory a part of a row is contiguous, 16-byte vector w of it belongs to lane
-// w % lanes: each thread computes on its own vectors only. Where rows are aligned they are copied
-// there 16 bytes at a time by the lane that owns them; else entry by entry, by all threads in the
-// order of global memory (entries of a row, or neighbouring rows, first), so that accesses coalesce.
-// Entries beyond the row's end and masked ones are stored as -inf: absent.
+// In shared memory a part of a row is contiguous, 16-byte vector w of it belongs to lane w % lanes:
+// each thread computes on its own vectors only. Where rows are aligned they are copied there 16
+// bytes at a time by the lane that owns them; else entry by entry, by all threads in the order of
+// global memory (entries of a row, or neighbouring rows, first), so that accesses coalesce. Entries
+// beyond the row's end and masked ones are stored as -inf: absent.
 
 // Offset of a row, in elements.
 DEVICE_CALL long long offset_on_axes(const Call& call, const long long* strides, long long row) {

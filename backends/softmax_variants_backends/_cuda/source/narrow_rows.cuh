@@ -108,7 +108,7 @@ struct Extrema {
     float smallest = INFINITY_FLOAT;   // of the present entries
     int count = 0;                     // present entries
 
-    // Entry by entry: absent entries are neither counted nor the smallest, and their dy is set to 0.
+    // Entry by entry: absent ones are neither counted nor the smallest, and their dy is set to 0.
     DEVICE void see_some(const Vector& vector, Vector* dy) {
         Floats x(vector);
         Bits* cotangents = reinterpret_cast<Bits*>(dy);

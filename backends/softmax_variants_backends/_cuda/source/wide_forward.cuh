@@ -1,7 +1,7 @@
 // Weights of binary64: faithful, but for what the cancelling scale of SSMax leaves.
 //
-// The exponentials have a relative error of 2^-57.5, all else is done in two words and rounded once.
-// They are taken twice, once for the sum and once for the weights: a row is kept as it came.
+// The exponentials have a relative error of 2^-57.5, all else is done in two words and rounded
+// once. They are taken twice, once for the sum and once for the weights: a row is kept as it came.
 
 #if WIDE && !GRADIENTS
 

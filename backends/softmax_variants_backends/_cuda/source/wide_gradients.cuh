@@ -10,8 +10,8 @@
 // where lambda_j and mu_j are entry j's shares in the derivatives of the smallest and the largest
 // logit. A row's term of db is sum p dy d - G sum p d, d the logits' differences from the pivot:
 // nothing larger than the terms of its bound cancels; its term of ds is ln n times that. Where the
-// weights do not depend on an entry, as that of a row's only one, the same roundings are made on both
-// sides of each difference, and dx is exactly 0.
+// weights do not depend on an entry, as that of a row's only one, the same roundings are made on
+// both sides of each difference, and dx is exactly 0.
 
 #if WIDE && GRADIENTS
 
@@ -52,7 +52,9 @@ struct GradientSums64 {
             values[i] = reduce_warp(sums[i].exponent, group.lanes, Larger());
         }
         UNROLL
-        for (int i = 0; i < TIES; ++i) values[RANGED + i] = reduce_warp(ties[i], group.lanes, Sum());
+        for (int i = 0; i < TIES; ++i) {
+            values[RANGED + i] = reduce_warp(ties[i], group.lanes, Sum());
+        }
         group.across_warps(values, [](int i, double a, double b) {
             return i < RANGED ? Larger()(a, b) : a + b;
         });

@@ -10,8 +10,8 @@ struct Pair {
 };
 
 // One thread's entries of a row, two at a time, from shared memory or, where a row is too long for
-// it, from global memory at every look. Absent ones are -inf. Vectors of a thread are vector(0), ...
-// vector(call.vectors - 1) of its part of the row.
+// it, from global memory at every look. Absent ones are -inf. Vectors of a thread are vector(0),
+// ... vector(call.vectors - 1) of its part of the row.
 template <bool ON_CHIP>
 struct Entries64;
 
