@@ -2,7 +2,7 @@
 
 PyTorch's CUDA wheels bring the bindings and NVRTC (2.10 and later). Against ``cuda.core`` they take
 the compiler's options as CuPy's NVRTC does, so that both libraries compile to the same code, and
-launch without an object a call: 4.0 microseconds on an H100, of which a launch from C takes 3.6.
+launch without an object a call.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ __all__ = ["files_of", "macros_of", "source_of"]
 
 _ROWS = (
     *("call", "device", "storage", "groups", "load", "words", "logarithm", "scale"),
-    *("exponential", "narrow_rows", "part_sums", "forward", "gradients", "split"),
+    *("exponential", "narrow_rows", "part_sums", "forward", "gradients"),
+    *("split_weights", "split_gradients", "split"),
     *("ranged", "wide_exponential", "wide_sums", "wide_rows", "wide_forward", "wide_gradients"),
     "kernels",
 )

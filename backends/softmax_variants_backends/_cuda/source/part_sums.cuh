@@ -6,7 +6,7 @@ constexpr int RECORD_DOUBLES = 8;
 #define TOTAL 0
 
 struct PartSums {
-    double value[5] = {0.0, 0.0, 0.0, 0.0, 0.0};   // sum of e first; see forward.cuh, gradients.cuh
+    double value[5] = {0.0, 0.0, 0.0, 0.0, 0.0};   // sum of e first; see split_*.cuh
 };
 
 struct Record {
