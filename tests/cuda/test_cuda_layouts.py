@@ -277,6 +277,27 @@ def test_known_lengths(variant: Variant, dtype: str, length: int) -> None:
         assert same_bits(by_row(variant, KNOWING_BACKWARDS, x, dy, axis=1, where=mask), expected)
 
 
+@pytest.mark.parametrize(("dtype", "length"), KNOWN)
+@pytest.mark.parametrize(("s", "b"), [(0.3, 0.2), (-0.3, 0.2), (0.0, 0.0)])
+def test_known_lengths_at_any_scale(dtype: str, length: int, s: float, b: float) -> None:
+    """An absent entry's -inf meets a scale of 0 or less, and the sums of ds and db."""
+    ssmax = VARIANTS[1]
+    assert ssmax.function == "ssmax"
+    x, dy, where = base(dtype, length)
+    for mask in (None, where):
+        results = [
+            (
+                ssmax.weights(backend, x, s=s, b=b, axis=1, where=mask),
+                *ssmax.gradients(backend, x, dy, s=s, b=b, axis=1, where=mask),
+            )
+            for backend in (KNOWING, ANY)
+        ]
+        assert same_bits(*results)
+        absent = x == -torch.inf if mask is None else (x == -torch.inf) | ~mask
+        assert not results[0][0][absent].any()
+        assert not results[0][1][absent].any()
+
+
 def test_known_lengths_are_of_every_kind() -> None:
     plans = [path_of(length, ITEM_SIZES[dtype], EAGER, gradients=False) for dtype, length in KNOWN]
     assert all(path.special for path in plans)

@@ -77,7 +77,7 @@ class CupyLauncher:
         return Layout(array.shape, strides, name)
 
     def empty_like(self, array: Any, /) -> Any:
-        # The constructor takes half the time of the function.
+        # The constructor does less than the function.
         if array.flags.c_contiguous:
             return _ndarray(array.shape, array.dtype)
         return cupy.empty_like(array)

@@ -1,6 +1,6 @@
 """The launcher for PyTorch's tensors, through NVIDIA's ``cuda.bindings``.
 
-PyTorch's CUDA wheels bring the bindings and NVRTC (2.10 and later). Against ``cuda.core`` they take
+PyTorch's CUDA wheels bring the bindings and NVRTC (those of 2.11 do). Against ``cuda.core`` they take
 the compiler's options as CuPy's NVRTC does, so that both libraries compile to the same code, and
 launch without an object a call.
 """

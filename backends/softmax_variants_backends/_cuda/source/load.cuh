@@ -12,7 +12,7 @@ DEVICE_CALL long long offset_on_axes(const Call& call, const long long* strides,
 #pragma unroll 1
     for (int axis = static_cast<int>(call.axes) - 1; axis > 0; --axis) {
         long long size = call.sizes[axis], rest;
-        // A division of 32 bits takes a fifth of the time.
+        // A division of 32 bits takes far fewer instructions.
         if ((row | size) >> 31 == 0) {
             rest = static_cast<Word>(row) / static_cast<Word>(size);
         } else {

@@ -197,8 +197,8 @@ DEVICE Given given_for(const Call& call, long long row) {
     return FUNCTION == SSMAX && row < call.rows ? Given(call, row) : Given();
 }
 
-// Whether entries are treated otherwise, with a tenth fewer instructions, in rows where none is
-// absent. (For the gates' weights, two ways cost more registers than one saves.)
+// Whether rows without absent entries are evaluated without asking for them, in fewer instructions.
+// (For the gates' weights, two ways cost more registers than one saves.)
 constexpr bool ASKS = WHOLE && (FUNCTION == SSMAX || (FUNCTION == SA_SOFTMAX && GRADIENTS));
 
 // What the extrema and the parameters make of a row.
