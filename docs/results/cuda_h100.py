@@ -82,6 +82,13 @@ def failures_of(part: dict[str, Any]) -> list[str]:
     return [*found, *([part["failure"]] if "failure" in part else [])]
 
 
+def gpu_there() -> bool:
+    """Return whether PyTorch can use a GPU; it is not initialised here, processes are forked."""
+    import torch
+
+    return torch.version.cuda is not None and torch.cuda.device_count() > 0
+
+
 def main() -> int:
     """Run the chosen parts; return 1 if something went wrong in one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,6 +102,8 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=8, help="sanitizers at a time")
     parser.add_argument("--seconds", type=float, default=120.0, help="limit on each sanitizer")
     chosen = parser.parse_args()
+    if not gpu_there():
+        parser.error("an NVIDIA GPU is needed, and a PyTorch that can use it: found none")
     # Before anything runs: arrays of the host are computed one process a core.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     run: dict[str, Callable[[argparse.Namespace], dict[str, Any]]]

@@ -1,8 +1,8 @@
 """The launcher for PyTorch's tensors, through NVIDIA's ``cuda.bindings``.
 
-PyTorch's CUDA wheels bring the bindings and NVRTC (those of 2.11 do). Against ``cuda.core`` they take
-the compiler's options as CuPy's NVRTC does, so that both libraries compile to the same code, and
-launch without an object a call.
+PyTorch's CUDA wheels bring the bindings and NVRTC (those of 2.11 do). Against ``cuda.core`` they
+take the compiler's options as CuPy's NVRTC does, so that both libraries compile to the same code,
+and launch without an object a call.
 """
 
 from __future__ import annotations
