@@ -83,7 +83,7 @@ def failures_of(part: dict[str, Any]) -> list[str]:
 
 
 def gpu_there() -> bool:
-    """Return whether PyTorch can use a GPU; it is not initialised here, processes are forked."""
+    """Return whether PyTorch can use a GPU of NVIDIA's."""
     import torch
 
     return torch.version.cuda is not None and torch.cuda.device_count() > 0
