@@ -23,33 +23,29 @@ ITEM_SIZES = {"Half": 2, "Bfloat": 2, "Float": 4, "Double": 8}
 SUMS = Module("")
 
 
-def known(storage: str, function: str, *, gradients: bool = False, held: bool = False) -> Module:
-    """Return the module for rows of one length, all of them whole vectors.
-
-    ``held``: the longest rows that are in registers.
-    """
-    for length in (2**k for k in range(12, 0, -1)):
-        limits = Limits(HOPPER, 227 << 10)
-        path = path_of(length, ITEM_SIZES[storage], limits, gradients=gradients)
-        if path.special and (path.held or not held):
-            break
-    return Module(storage, function, gradients, 1, path.lanes, path.vectors)
+def known(storage: str, function: str, length: int, *, gradients: bool = False) -> Module:
+    """Return the module for rows of one length, all of them whole vectors."""
+    limits = Limits(HOPPER, 227 << 10)
+    path = path_of(length, ITEM_SIZES[storage], limits, gradients=gradients)
+    assert path.special
+    return Module(storage, function, gradients, path.parts, path.lanes, path.vectors)
 
 
 # All types, functions, directions and sizes of a cluster; those with the most to keep in registers
 # for every kind of kernel. (bfloat16 differs from float16 in conversions only.)
 WEIGHTS = [
-    known("Bfloat", "ssmax", held=True),
-    known("Half", "sa_softmax"),
-    known("Float", "sa_softmax", held=True),
+    known("Bfloat", "ssmax", 4096),
+    known("Half", "sa_softmax", 4096),
+    known("Bfloat", "softmax", 65536),
+    known("Float", "sa_softmax", 1024),
     Module("Half", "ssmax"),
     Module("Float", "softmax"),
     Module("Bfloat", "sa_softmax", parts=8),
     Module("Float", "sa_softmax", parts=2),
 ]
 GRADIENTS = [
-    known("Half", "ssmax", gradients=True),
-    known("Float", "sa_softmax", gradients=True),
+    known("Half", "ssmax", 4096, gradients=True),
+    known("Float", "sa_softmax", 65536, gradients=True),
     Module("Bfloat", "sa_softmax", gradients=True),
     Module("Float", "softmax", gradients=True),
     Module("Half", "softmax", gradients=True, parts=4),
@@ -66,8 +62,8 @@ SPLIT = [
 ]
 # Bytes that a thread may store for want of registers. 64 or 80 registers a thread leave room for
 # more rows at a time, which is worth more than what a row has in common (its facts and sums, read
-# again a few times) costs in memory: 20 numbers. Were the vectors of a row and their exponentials
-# there too, it would be more. Rows of float64, and the sums, have registers enough.
+# again a few times) costs in memory: 20 numbers. Were the exponentials of a vector there too, it
+# would be more. Rows of float64, and the sums, have registers enough.
 MOST_SPILLED = [
     *((module, 160) for module in [*WEIGHTS, *GRADIENTS, *SPLIT]),
     *((module, 0) for module in [*WIDE, SUMS]),

@@ -34,8 +34,8 @@ DTYPES = {
 
 ANY = EmulatedBackend(EmulatedLauncher())
 BACKWARDS = EmulatedBackend(EmulatedLauncher(backwards=True))
-# Kernels compiled for the length of a row: weights of short ones are in registers. Of the layouts
-# below, those of which not all accesses are whole vectors are still for the kernels of any length.
+# Kernels compiled for the length of a row. Of the layouts below, those of which not all accesses
+# are whole vectors are still for the kernels of any length.
 KNOWING = EmulatedBackend(EmulatedLauncher(EAGER))
 KNOWING_BACKWARDS = EmulatedBackend(EmulatedLauncher(EAGER, backwards=True))
 OF_NUMPY = EmulatedBackend(NumpyLauncher())
@@ -46,8 +46,8 @@ SHARED_BACKWARDS = EmulatedBackend(EmulatedLauncher(holding(HOPPER, 32), backwar
 SHARED_LENGTHS = {"softmax": 50, "ssmax": 120, "sa_softmax": 250}
 
 ROWS, LENGTH = 7, 40  # whole vectors of every dtype
-# Several rows a warp; several warps a row, in registers (float32) or shared memory (float16).
-KNOWN = [("bfloat16", 64), ("float16", 2048), ("float32", 64), ("float32", 1024)]
+# Several rows a warp; several warps a row.
+KNOWN = [("bfloat16", 64), ("float16", 4096), ("float32", 64), ("float32", 1024)]
 
 
 def base(dtype: str, length: int = LENGTH) -> tuple[Tensor, Tensor, Tensor]:
@@ -301,8 +301,8 @@ def test_known_lengths_at_any_scale(dtype: str, length: int, s: float, b: float)
 def test_known_lengths_are_of_every_kind() -> None:
     plans = [path_of(length, ITEM_SIZES[dtype], EAGER, gradients=False) for dtype, length in KNOWN]
     assert all(path.special for path in plans)
-    kinds = {(path.held, path.lanes > 32) for path in plans}
-    assert kinds == {(True, False), (True, True), (False, True)}
+    kinds = {(path.kept, path.lanes > 32) for path in plans}
+    assert kinds == {(1, False), (1, True), (2, False), (2, True)}
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

@@ -79,6 +79,18 @@ DEVICE double exchange(double value, int mask) {
     return same_bits<double>(emulated_exchange(EXCHANGE_DOUBLE, bits, from));
 }
 
+DEVICE int sum_of_warp(int value) {
+    for (int mask = 16; mask > 0; mask >>= 1) value += exchange(value, mask);
+    return value;
+}
+DEVICE int largest_of_warp(int value) {
+    for (int mask = 16; mask > 0; mask >>= 1) {
+        int other = exchange(value, mask);
+        if (other > value) value = other;
+    }
+    return value;
+}
+
 DEVICE unsigned char* shared_memory() { return emulated_shared_memory(); }
 
 // Clusters of blocks ----------------------------------------------------------------------------
@@ -113,6 +125,8 @@ DEVICE double from_words(int high, int low) {
 DEVICE Word bits_of(float a) { return same_bits<Word>(a); }
 DEVICE float from_bits(Word bits) { return same_bits<float>(bits); }
 DEVICE Word smaller(Word a, Word b) { return a < b ? a : b; }
+DEVICE int larger(int a, int b) { return a > b ? a : b; }
+DEVICE int lowest_bit(Word bits) { return __builtin_ctz(bits); }
 
 // Conversions and extrema -----------------------------------------------------------------------
 

@@ -23,11 +23,11 @@ __all__ = ["ITEM_SIZES", "Access", "Array", "Path", "Plan", "path_of", "plan_of"
 ITEM_SIZES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 
 VECTOR_BYTES = 16
-SCRATCH_BYTES = 4864
-"""Shared memory that reductions take; groups.cuh has the same number."""
 MAX_PARTS = 16
 """Blocks of a cluster."""
 WARP = 32
+MAX_WARPS = 32
+"""Of a block."""
 
 ARRAYS = {False: 1, True: 2}
 """Arrays that a row has in shared memory: x, for gradients also dy."""
@@ -35,23 +35,19 @@ KEPT = {(2, False): 2, (4, False): 1, (2, True): 2}
 """By item size and direction: how many times a row's memory the exponentials take, where they are
 kept there from the sum to the result. Elsewhere they are evaluated again: that takes less time than
 the memory would cost in rows that a multiprocessor works on at once."""
-KEPT_PARTS = {(2, False): 1, (4, False): 2, (2, True): 8}
+KEPT_PARTS = {(2, False): 16, (4, False): 16, (2, True): 8}
 """Parts of a row, at most, where they are kept."""
 
 LANE_VECTORS = {
-    (2, False): ((4, 1), (64, 2), (2048, 4)),
-    (4, False): ((32, 2), (1024, 4)),
+    (2, False): ((4, 1), (64, 2)),
+    (4, False): ((32, 2), (512, 4)),
     (2, True): ((4, 1), (64, 2), (1024, 4)),
-    (4, True): ((32, 2), (256, 4)),
+    (4, True): ((32, 2), (128, 4)),
 }
 """Vectors that a lane has, for rows or parts of so many vectors at most; 8 for longer ones. With
 few, threads of a warp have more rows; with many, what is done once a row and thread counts less."""
 MOST_LANE_VECTORS = 8
-PART_VECTORS = {(2, True): 4}
-"""The same for the parts of a row; 8 where nothing is said."""
 MAX_LANES = 512
-HELD_ENTRIES = 16
-"""Entries of a lane, at most, that kernels which know the number hold in registers."""
 SMALL_BLOCK = 256
 """Threads that kernels which know their rows are compiled for, if a row has no more lanes."""
 
@@ -96,11 +92,6 @@ class Path:
     """Whether kernels may be compiled for such rows: all lanes have as many vectors, and few."""
     array_bytes: int
     """Shared memory of one of them; 0: it is read from global memory again."""
-
-    @property
-    def held(self) -> bool:
-        """Whether kernels compiled for such rows hold them in registers; see forward.cuh."""
-        return self.arrays == 1 and self.part_length <= HELD_ENTRIES * self.lanes
 
     @property
     def row_bytes(self) -> int:
@@ -159,8 +150,26 @@ class Plan:
     @property
     def shared(self) -> int:
         """Dynamic shared memory of a block."""
-        held = self.special and self.path.held
-        return SCRATCH_BYTES + (0 if held else self.rows_per_block * self.path.row_bytes)
+        path, scratch = self.path, SCRATCH_BYTES
+        arrays = path.arrays + path.kept
+        if self.special:
+            parts = path.parts if path.parts > 1 else 0
+            scratch = scratch_bytes(max(path.lanes, SMALL_BLOCK) // WARP, parts)
+            # 16-bit weights are kept in the place of the logits, too.
+            arrays -= path.kept > 1 and path.arrays == 1
+        return scratch + self.rows_per_block * path.array_bytes * arrays
+
+
+def scratch_bytes(warps: int, parts: int) -> int:
+    """Return the shared memory that reductions over so many warps and parts take.
+
+    In groups.cuh, too: two buffers for 6 doubles of each, and two mailboxes.
+    """
+    return -(-16 * (6 * (warps + parts) + 1) // 256) * 256
+
+
+SCRATCH_BYTES = scratch_bytes(MAX_WARPS, MAX_PARTS)
+"""The same in modules that do not know their rows."""
 
 
 def path_of(length: int, item_size: int, limits: Limits, *, gradients: bool) -> Path:
@@ -177,15 +186,17 @@ def path_of(length: int, item_size: int, limits: Limits, *, gradients: bool) -> 
     def candidates() -> Iterator[Path]:
         # What is kept may take more room than there is: rows are rather not split for it.
         kept = (True, False)
-        # 16-bit weights, which are read in half the time, gain from twice as many entries a block.
-        if length <= (2 * capacity if kind == (2, False) else capacity):
+        # 16-bit weights, which are read in half the time, gain from twice as many entries a block,
+        # and are kept in little memory. In parts, half as many of 32 bits were the fastest.
+        narrow = kind == (2, False)
+        if length <= (2 * capacity if narrow else capacity):
             yield from (_path(length, 1, kind, kept=own) for own in kept)
-        if clusters:
-            parts = _power_of_two(-(-length // capacity))
-            if parts <= MAX_PARTS:
-                yield from (_path(length, parts, kind, kept=own) for own in kept)
-            elif length <= MAX_PARTS * 2 * capacity:
-                yield _path(length, MAX_PARTS, kind)
+        if clusters and length <= MAX_PARTS * 2 * capacity:
+            entries = capacity // 2 if item_size == 4 else capacity
+            parts = min(_power_of_two(-(-length // entries)), MAX_PARTS)
+            if narrow or length <= parts * capacity:
+                yield _path(length, parts, kind, kept=True)
+            yield _path(length, parts, kind)
 
     clusters = limits.capability >= (9, 0)
     found = next(filter(fits, candidates()), None)
@@ -210,7 +221,7 @@ def _path(
         table = LANE_VECTORS.get(kind, ())
         each = next((few for most, few in table if part_vectors <= most), MOST_LANE_VECTORS)
     else:
-        each = PART_VECTORS.get(kind, MOST_LANE_VECTORS)
+        each = MOST_LANE_VECTORS
     lanes = min(MAX_LANES, _power_of_two(-(-part_vectors // each)))
     if parts > 1:
         lanes = max(lanes, WARP)  # parts are summed by warps

@@ -24,7 +24,8 @@ _ROWS = (
 """Files of the kernels for rows, in order."""
 _SUMS = ("call", "device", "sums")
 
-_BITS = {"Half": 16, "Bfloat": 16, "Float": 32, "Double": 64}
+_BITS = {"Half": (16, 11), "Bfloat": (16, 8), "Float": (32, 24), "Double": (64, 53)}
+"""Of a number, and of its significand."""
 
 
 def files_of(module: Module) -> tuple[tuple[str, str], ...]:
@@ -37,10 +38,11 @@ def macros_of(module: Module) -> dict[str, str]:
     """Return the macros that a module is compiled with."""
     if not module.storage:
         return {}
-    bits = _BITS[module.storage]
+    bits, significand_bits = _BITS[module.storage]
     return {
         "STORAGE": module.storage,
         "STORAGE_BITS": str(bits),
+        "SIGNIFICAND_BITS": str(significand_bits),
         "WIDE": str(int(bits == 64)),
         "FUNCTION": module.function.upper(),
         "GRADIENTS": str(int(module.gradients)),

@@ -19,7 +19,8 @@
 #define CONSTANT __constant__
 #define CALL_ARGUMENT(Type) const __grid_constant__ Type
 #define UNROLL _Pragma("unroll")
-#if VECTORS > 0    // loops over a lane's vectors
+// Loops over a lane's vectors that do little. (Code that is long takes longer to fetch than to run.)
+#if VECTORS > 0
 #define UNROLL_VECTORS _Pragma("unroll")
 #else
 #define UNROLL_VECTORS _Pragma("unroll 1")
@@ -44,6 +45,18 @@ DEVICE int exchange(int value, int mask) { return __shfl_xor_sync(0xffffffffu, v
 DEVICE float exchange(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 DEVICE double exchange(double value, int mask) {
     return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+
+// The sum, the largest and the smallest of all 32 threads' values.
+DEVICE int sum_of_warp(int value) {
+    int result;
+    asm("redux.sync.add.s32 %0, %1, 0xffffffff;" : "=r"(result) : "r"(value));
+    return result;
+}
+DEVICE int largest_of_warp(int value) {
+    int result;
+    asm("redux.sync.max.s32 %0, %1, 0xffffffff;" : "=r"(result) : "r"(value));
+    return result;
 }
 
 // Dynamic shared memory, 16-byte aligned.
@@ -128,6 +141,8 @@ DEVICE double from_words(int high, int low) { return __hiloint2double(high, low)
 DEVICE Word bits_of(float a) { return __float_as_uint(a); }
 DEVICE float from_bits(Word bits) { return __uint_as_float(bits); }
 DEVICE Word smaller(Word a, Word b) { return min(a, b); }
+DEVICE int larger(int a, int b) { return max(a, b); }
+DEVICE int lowest_bit(Word bits) { return __ffs(bits) - 1; }
 
 // NVRTC has no constants for these.
 #define INFINITY_DOUBLE __longlong_as_double(0x7ff0000000000000ll)

@@ -24,6 +24,16 @@ struct GradientSums {
     double product = 0.0;    // SSMax: sum e dy (x - v)
     int at_smallest = 0, at_largest = 0;   // gates: entries equal to the extrema
 
+    DEVICE void join(const GradientSums& other) {
+        total += other.total;
+        weighted += other.weighted;
+        plain += other.plain;
+        spread += other.spread;
+        product += other.product;
+        at_smallest += other.at_smallest;
+        at_largest += other.at_largest;
+    }
+
     DEVICE void across(RowGroup& group) {
         if (FUNCTION == SOFTMAX) {
             double values[2] = {total, weighted};
@@ -176,39 +186,42 @@ template <bool KEPT, bool ALL>
 DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
                                     const Regions& regions, const RowFacts& facts,
                                     float& size) {
-    GradientSums sums;
+    // Of even and odd entries: chains of fused multiply-adds, which take fewer instructions and
+    // registers than trees of products.
+    GradientSums halves[2];
 #if STORAGE_BITS == 16
     Word sizes = 0;
 #endif
     int vectors = vectors_of(call);
-    UNROLL_VECTORS
+#pragma unroll 1
     for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
         Vector cotangents = regions.row(1)[w];
         Floats x(regions.row(0)[w]), dy(cotangents);
-        double power[PER_VECTOR], weighted[PER_VECTOR], other[PER_VECTOR], more[PER_VECTOR];
+        double power[PER_VECTOR];
         UNROLL
         for (int i = 0; i < PER_VECTOR; ++i) {
+            GradientSums& sums = halves[i & 1];
             double difference = facts.difference<ALL>(x.value[i], FUNCTION == SSMAX);
             power[i] = exponential(facts.argument<ALL>(x.value[i], difference));
-            weighted[i] = power[i] * static_cast<double>(dy.value[i]);
-            if (FUNCTION == SSMAX) {
-                other[i] = power[i] * difference;
-                more[i] = weighted[i] * difference;
+            double cotangent = static_cast<double>(dy.value[i]);
+            sums.total += power[i];
+            if (FUNCTION == SOFTMAX) {
+                sums.weighted = fma(power[i], cotangent, sums.weighted);
+                continue;
             }
-            if (FUNCTION == SA_SOFTMAX) {
-                other[i] = weighted[i];
-                weighted[i] *= facts.gate_numerator<ALL>(x.value[i]);
+            double weighted = power[i] * cotangent;
+            if (FUNCTION == SSMAX) {
+                sums.weighted += weighted;
+                sums.spread = fma(power[i], difference, sums.spread);
+                sums.product = fma(weighted, difference, sums.product);
+            } else {
+                sums.plain += weighted;
+                sums.weighted =
+                    fma(weighted, facts.gate_numerator<ALL>(x.value[i]), sums.weighted);
                 sums.at_smallest += x.value[i] == facts.smallest ? 1 : 0;
                 sums.at_largest += x.value[i] == facts.largest ? 1 : 0;
             }
         }
-        sums.total += tree(power);
-        sums.weighted += tree(weighted);
-        if (FUNCTION == SSMAX) {
-            sums.spread += tree(other);
-            sums.product += tree(more);
-        }
-        if (FUNCTION == SA_SOFTMAX) sums.plain += tree(other);
 #if STORAGE_BITS == 16
         if (KEPT) {
             regions.kept(0)[w] = rounded_to_floats(power, 0);
@@ -223,6 +236,8 @@ DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
 #if STORAGE_BITS == 16
     size = larger(STORAGE::widen(sizes & 0xffff), STORAGE::widen(sizes >> 16));
 #endif
+    GradientSums sums = halves[0];
+    sums.join(halves[1]);
     return sums;
 }
 
@@ -231,7 +246,7 @@ template <bool ALL>
 DEVICE void write_again(int vectors, const RowGroup& group, const Regions& regions,
                         const Gradients& row, const Output& output) {
     const Vector *x = regions.row(0), *dy = regions.row(1);
-    UNROLL_VECTORS
+#pragma unroll 1
     for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
         Floats entries(x[w]), cotangents(dy[w]);
         double result[PER_VECTOR];
@@ -251,7 +266,7 @@ DEVICE void write_vectors(const Call& call, const RowGroup& group, const Regions
     FastGradients fast(row, size);
     if (call.kept && fast.possible) {
         const Vector *x = regions.row(0), *dy = regions.row(1);
-        UNROLL_VECTORS
+#pragma unroll 1
         for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
             output.store(w, fast_vector<ALL>(fast, x[w], dy[w], regions.kept(0)[w],
                                              regions.kept(1)[w]));
@@ -269,19 +284,12 @@ DEVICE void store_terms(const Call& call, const Gradients& row, long long index)
 
 #if PARTS > 0
 
-DEVICE void rows_on_chip(const Call& call, int rank) {
-    RowGroup group(call, rank);
-    Regions regions(call, group);
-    Span span(call, group);
-    long long first_row = block_index() / PARTS * call.rows_per_block;
+// One row of each group, from x and dy to its gradients.
+DEVICE void evaluate_rows(const Call& call, RowGroup& group, const Regions& regions,
+                          const Span& span, const Given& given, long long first_row) {
     long long row = first_row + group.slot;
-    bool meet = start_rows(call, group, regions, span, first_row);
-    Given given = given_for(call, row);
-    finish_rows(meet);
-    apply_mask(call, group, regions, span, row);
-
     Extrema extrema;
-    extrema.see(group, vectors_of(call), SharedRow{regions.row(0)}, regions.row(1));
+    extrema.see(group, vectors_of(call), regions.row(0), regions.row(1));
     extrema.across(group);
     RowFacts facts(call, given, extrema);
     float size = 0.0f;
@@ -301,7 +309,7 @@ DEVICE void rows_on_chip(const Call& call, int rank) {
     }
     Output output(call, regions, span, row);
     if (gradients.facts.invalid) {
-        write_invalid(group, vectors_of(call), SharedRow{regions.row(0)}, output);
+        write_invalid(group, vectors_of(call), regions.row(0), output);
     } else if (facts.all) {
         write_vectors<true>(call, group, regions, gradients, size, output);
     } else {

@@ -7,12 +7,15 @@
 // so that one barrier a reduction is enough: who writes the buffer of reduction k + 2 has passed
 // the barrier of k + 1, which all reach after reading that of k.
 
-constexpr int MAX_VALUES = 6;      // of one reduction
-constexpr int MAX_WARPS = 32;      // of a block
-constexpr int MAX_PARTS = 16;      // of a cluster
-constexpr int SCRATCH_DOUBLES = (MAX_WARPS + MAX_PARTS) * MAX_VALUES;    // of each buffer
-constexpr int SCRATCH_BYTES = 4864;    // with two mailboxes, rounded up to 256; in _plan.py, too
-static_assert((2 * SCRATCH_DOUBLES + 2) * 8 <= SCRATCH_BYTES, "scratch");
+// What a module may know when it is compiled.
+constexpr bool WHOLE = VECTORS > 0;
+
+// As in _plan.py: a module that knows its rows takes less, so that more blocks have room.
+constexpr int MAX_VALUES = 6;   // of one reduction
+constexpr int MAX_WARPS = !WHOLE ? 32 : LANES > 256 ? LANES / 32 : 8;   // of a block
+constexpr int MAX_PARTS = !WHOLE ? 16 : PARTS > 1 ? PARTS : 0;          // of a cluster
+constexpr int SCRATCH_DOUBLES = (MAX_WARPS + MAX_PARTS) * MAX_VALUES;   // of each buffer
+constexpr int SCRATCH_BYTES = ((2 * SCRATCH_DOUBLES + 2) * 8 + 255) / 256 * 256;   // and mailboxes
 
 struct Sum {
     template <typename T>
@@ -36,8 +39,6 @@ DEVICE T reduce_warp(T value, int lanes, Combine combine) {
     return value;
 }
 
-// What a module may know when it is compiled.
-constexpr bool WHOLE = VECTORS > 0;
 DEVICE int lanes_of(const Call& call) {
     return LANES > 0 ? LANES : static_cast<int>(call.lanes);
 }

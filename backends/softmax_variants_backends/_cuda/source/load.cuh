@@ -44,7 +44,12 @@ struct Regions {
 
     // This thread's row of x (0) and of dy (1), and of what is kept.
     DEVICE Vector* row(int which) const { return first + which * region; }
-    DEVICE Vector* kept(int which) const { return row(1 + GRADIENTS + which); }
+    DEVICE Vector* kept(int which) const {
+        // Modules that know their rows keep floats of 16-bit weights in the place of the logits,
+        // and once more.
+        bool in_place = WHOLE && STORAGE_BITS == 16 && !GRADIENTS;
+        return row(1 + GRADIENTS + which - (in_place ? 1 : 0));
+    }
 };
 
 // How many entries of the part there are, and which is the first.
@@ -252,6 +257,15 @@ struct Output {
             reinterpret_cast<Vector*>(row)[w] = value;
         } else if (!WHOLE) {
             store_rest(row, region, count, w, value);
+        }
+    }
+
+    // Entry i of vector w once more; it is one of the row's.
+    DEVICE void store_one(int w, int i, Bits value) const {
+        if (WHOLE || row != nullptr) {
+            row[w * PER_VECTOR + i] = value;
+        } else {
+            reinterpret_cast<Bits*>(region + w)[i] = value;
         }
     }
 };

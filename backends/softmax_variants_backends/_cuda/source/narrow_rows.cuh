@@ -58,14 +58,6 @@ DEVICE Vector rounded(const double (&result)[PER_VECTOR]) {
     return vector;
 }
 
-// A thread's vectors of a row in shared memory; those of a row held in registers have the same
-// functions. Vector number m of a thread is number w of the row.
-struct SharedRow {
-    Vector* row;
-
-    DEVICE Vector vector(int, int w) const { return row[w]; }
-};
-
 // Results of a row whose present entries are all NaN.
 DEVICE Vector invalid_vector(const Vector& entries) {
     Floats x(entries);
@@ -75,12 +67,11 @@ DEVICE Vector invalid_vector(const Vector& entries) {
     return rounded(result);
 }
 
-template <typename Row>
-DEVICE void write_invalid(const RowGroup& group, int vectors, const Row& x,
+DEVICE void write_invalid(const RowGroup& group, int vectors, const Vector* x,
                           const Output& output) {
     UNROLL_VECTORS
     for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
-        output.store(w, invalid_vector(x.vector(m, w)));
+        output.store(w, invalid_vector(x[w]));
     }
 }
 
@@ -102,6 +93,15 @@ DEVICE Vector rounded_to_floats(const double (&a)[PER_VECTOR], int first) {
     return vector;
 }
 #endif
+
+// Integers in the order of the floats, and back. A NaN of an extremum has no sign.
+DEVICE int in_order(float a) {
+    int bits = static_cast<int>(bits_of(a));
+    return bits ^ (bits >> 31 & 0x7fffffff);
+}
+DEVICE float float_in_order(int a) {
+    return from_bits(static_cast<Word>(a ^ (a >> 31 & 0x7fffffff)));
+}
 
 struct Extrema {
     float largest = -INFINITY_FLOAT;   // NaN or +inf if an entry is
@@ -129,52 +129,62 @@ struct Extrema {
         count += other.count;
     }
 
-    // All vectors of this thread. Vectors without an absent entry, which show by their smallest,
+    // All vectors of this thread. Where none has an absent entry, which the smallest shows, they
     // are taken at once. `dy` is of the same entries, null where there are no gradients.
-    template <typename Row>
-    DEVICE void see(const RowGroup& group, int vectors, const Row& row, Vector* dy) {
+    DEVICE void see(const RowGroup& group, int vectors, const Vector* x, Vector* dy) {
         constexpr bool largest_only = FUNCTION == SOFTMAX && !GRADIENTS;
 #if STORAGE_BITS == 16
-        const Word absent = STORAGE::MINUS_INFINITY;
-        Word high = absent << 16 | absent;
+        const Word absent = STORAGE::MINUS_INFINITY, present = absent & 0x7fff;
+        Word high = absent << 16 | absent, low = present << 16 | present;
+#else
+        float high = -INFINITY_FLOAT, low = INFINITY_FLOAT;
 #endif
         UNROLL_VECTORS
         for (int m = 0; m < vectors; ++m) {
-            Vector vector = row.vector(m, m * group.lanes + group.lane);
+            Vector vector = x[m * group.lanes + group.lane];
+            UNROLL
+            for (int i = 0; i < 4; ++i) {
 #if STORAGE_BITS == 16
-            UNROLL
-            for (int i = 0; i < 4; ++i) high = STORAGE::larger(high, vector.word[i]);
-            if (largest_only) continue;
-            Word low = STORAGE::smaller(STORAGE::smaller(vector.word[0], vector.word[1]),
-                                        STORAGE::smaller(vector.word[2], vector.word[3]));
-            float least = smaller_or_nan(STORAGE::widen(low & 0xffff), STORAGE::widen(low >> 16));
+                high = STORAGE::larger(high, vector.word[i]);
+                if (!largest_only) low = STORAGE::smaller(low, vector.word[i]);
 #else
-            Floats x(vector);
-            float least = INFINITY_FLOAT;
-            UNROLL
-            for (int i = 0; i < PER_VECTOR; ++i) {
-                largest = larger_or_nan(largest, x.value[i]);
-                if (!largest_only) least = smaller_or_nan(least, x.value[i]);
-            }
-            if (largest_only) continue;
+                high = larger_or_nan(high, from_bits(vector.word[i]));
+                if (!largest_only) low = smaller_or_nan(low, from_bits(vector.word[i]));
 #endif
-            if (is_absent(least)) {
-                see_some(vector, dy + m * group.lanes + group.lane);
-            } else {
-                smallest = smaller_or_nan(smallest, least);
-                count += PER_VECTOR;
             }
         }
 #if STORAGE_BITS == 16
         largest = larger_or_nan(STORAGE::widen(high & 0xffff), STORAGE::widen(high >> 16));
+        smallest = smaller_or_nan(STORAGE::widen(low & 0xffff), STORAGE::widen(low >> 16));
+#else
+        largest = high;
+        smallest = low;
 #endif
+        if (largest_only) return;
+        count = vectors * PER_VECTOR;
+        if (!is_absent(smallest)) return;
+        count = 0;
+        smallest = INFINITY_FLOAT;
+#pragma unroll 1
+        for (int m = 0, w = group.lane; m < vectors; ++m, w += group.lanes) {
+            see_some(x[w], dy + w);
+        }
     }
 
     DEVICE void across(RowGroup& group) {
-        largest = reduce_warp(largest, group.lanes, LargerOrNaN());
-        if (FUNCTION != SOFTMAX) {
-            smallest = reduce_warp(smallest, group.lanes, SmallerOrNaN());
-            count = reduce_warp(count, group.lanes, Sum());
+        if (LANES >= 32) {
+            // In one instruction each. A NaN is among the largest as the largest integer.
+            largest = float_in_order(largest_of_warp(in_order(largest)));
+            if (FUNCTION != SOFTMAX) {
+                smallest = float_in_order(-largest_of_warp(-in_order(smallest)));
+                count = sum_of_warp(count);
+            }
+        } else {
+            largest = reduce_warp(largest, group.lanes, LargerOrNaN());
+            if (FUNCTION != SOFTMAX) {
+                smallest = reduce_warp(smallest, group.lanes, SmallerOrNaN());
+                count = reduce_warp(count, group.lanes, Sum());
+            }
         }
         if (!group.wide()) return;
         // As the bits of doubles: conversions would take longer than all the rest.
@@ -198,8 +208,15 @@ DEVICE Given given_for(const Call& call, long long row) {
 }
 
 // Whether rows without absent entries are evaluated without asking for them, in fewer instructions.
-// (For the gates' weights, two ways cost more registers than one saves.)
-constexpr bool ASKS = WHOLE && (FUNCTION == SSMAX || (FUNCTION == SA_SOFTMAX && GRADIENTS));
+constexpr bool ASKS = WHOLE && FUNCTION != SOFTMAX && GRADIENTS;
+
+// Rows whose c x is not far from 0 need no difference from the pivot for their weights: c x itself
+// goes into the exponential, and the result is divided by a power of two. Far: where rounding c x,
+// or ln(2) times the power, to binary64 could be off by more than 2^-45, in 16 bits by 2^-41.
+constexpr double NEAR = STORAGE_BITS == 16 ? 0x1p12 : 0x1p7;
+// How far below the pivot, in c x, an entry's weight is 0 in any type: 2^-184 is left of it, and
+// nothing of n such in a sum.
+constexpr double DEPTH = 128.0;
 
 // What the extrema and the parameters make of a row.
 struct RowFacts {
@@ -212,13 +229,20 @@ struct RowFacts {
     float lower;     // lambda of the gate
     double span;     // D of the gate; 0 where it is 0, 1 where there is none
     float smallest, largest;
+    bool near;         // see NEAR
+    float floor;       // if near: entries count as no less, which takes absent ones in
+    double rounding;   // if near: of the exponential, for the power of two next to the pivot's
+    Word floors;       // twice the floor in 16 bits
+    bool bounded;      // if near: whether negative gates are those of absent entries
 
     DEVICE RowFacts(const Call& call, const Given& given, const Extrema& extrema)
         : empty(extrema.largest == -INFINITY_FLOAT),
           invalid(!(extrema.largest < INFINITY_FLOAT)),
           all(ASKS && extrema.count == call.length),
           scale(1.0), log_n(0.0), lower(0.0f), span(1.0),
-          smallest(empty ? 0.0f : extrema.smallest), largest(empty ? 0.0f : extrema.largest) {
+          smallest(empty ? 0.0f : extrema.smallest), largest(empty ? 0.0f : extrema.largest),
+          near(false), floor(0.0f), rounding(ROUNDING), floors(0),
+          bounded(false) {
         pivot = largest;
         if (FUNCTION == SSMAX && !empty) {
             Scale found = scale_of_row(call, given, extrema.count);
@@ -237,6 +261,31 @@ struct RowFacts {
                 span = static_cast<double>(upper) - static_cast<double>(lower);
             }
         }
+        if (!GRADIENTS && PARTS > 0) approach(call, extrema.count);
+    }
+
+    DEVICE void approach(const Call& call, int count) {
+        double top = FUNCTION == SSMAX ? scale * pivot : pivot;
+        near = fabs(top) <= NEAR && fabs(pivot) <= 0x1p14;
+        // The floor, which is rounded to the storage (by a relative 2^-9 at most), is to be below
+        // the pivot by DEPTH all the same, within the range, and c x is to be near there, too.
+        float depth = static_cast<float>(DEPTH + 0x1p-7 * NEAR);
+        if (FUNCTION == SSMAX) {
+            near = near && scale >= 0x1p-6 && scale <= 0x1p10;
+            depth /= round_to_float(scale);
+        }
+        floor = round_to_float(pivot) - depth;
+        if (FUNCTION == SA_SOFTMAX) {
+            // Absent entries are to have weights of 0, not -0: no present one is below lambda, but
+            // in the plain form, which has no such bound. Nor are gates to make up for DEPTH.
+            bounded = call.form != FORM_PLAIN;
+            near = near && (bounded ? lower >= -0x1p20f : count == call.length);
+        }
+#if STORAGE_BITS == 16
+        floors = STORAGE::pack(floor, floor);
+        floor = STORAGE::widen(floors & 0xffff);
+#endif
+        rounding = ROUNDING - (fma(top, LOG2_E, 0x1.8p52) - 0x1.8p52);
     }
 
     // What follows asks for absent entries unless ALL says that there are none.
@@ -268,6 +317,30 @@ struct RowFacts {
     DEVICE double gate_numerator(float x) const {
         double found = static_cast<double>(x) - static_cast<double>(lower);
         return ALL ? found : zero_if(is_absent(x), found);
+    }
+
+    // For rows that are near: entries, none below the floor.
+    DEVICE Vector raised(const Vector& entries) const {
+        Vector result;
+        UNROLL
+        for (int i = 0; i < 4; ++i) {
+#if STORAGE_BITS == 16
+            result.word[i] = STORAGE::larger(entries.word[i], floors);
+#else
+            result.word[i] = bits_of(larger(from_bits(entries.word[i]), floor));
+#endif
+        }
+        return result;
+    }
+    // LIFT * exp(c x) over the power of two.
+    DEVICE double near_power(float x) const {
+        double z = static_cast<double>(x);
+        return exponential_over(FUNCTION == SSMAX ? scale * z : z, rounding);
+    }
+    DEVICE double near_gate_numerator(float x) const {
+        double found = gate_numerator<true>(x);
+        // A negative number's high word is below 0; without it, next to nothing is left of it.
+        return bounded ? from_words(larger(high_word(found), 0), low_word(found)) : found;
     }
 };
 

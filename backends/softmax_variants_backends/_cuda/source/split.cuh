@@ -41,7 +41,7 @@ KERNEL split_parts(CALL_ARGUMENT(Call) call) {
     apply_mask(call, group, regions, span, row);
 
     Record record;
-    record.extrema.see(group, vectors_of(call), SharedRow{regions.row(0)}, regions.row(1));
+    record.extrema.see(group, vectors_of(call), regions.row(0), regions.row(1));
     record.extrema.across(group);
     RowFacts facts = facts_for_count(call, given_for(call, row), record.extrema,
                                      assumed_count(call, row));
@@ -89,7 +89,7 @@ KERNEL split_write(CALL_ARGUMENT(Call) call) {
     apply_mask(call, group, regions, span, row);
     if (GRADIENTS) {
         // Sets dy to 0 where x is absent.
-        Extrema().see(group, vectors_of(call), SharedRow{regions.row(0)}, regions.row(1));
+        Extrema().see(group, vectors_of(call), regions.row(0), regions.row(1));
     }
     Record whole = Record::load(record_of(call, row, call.parts));
     RowFacts facts(call, given_for(call, row), whole.extrema);

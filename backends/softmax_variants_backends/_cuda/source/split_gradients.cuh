@@ -78,7 +78,7 @@ DEVICE void write_part(const Call& call, const RowGroup& group, const Regions& r
     int vectors = vectors_of(call);
     Gradients row(call, facts, of_stored(sums));
     if (row.facts.invalid) {
-        write_invalid(group, vectors, SharedRow{regions.row(0)}, output);
+        write_invalid(group, vectors, regions.row(0), output);
     } else {
         write_again<false>(vectors, group, regions, row, output);
     }

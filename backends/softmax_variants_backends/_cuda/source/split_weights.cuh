@@ -5,8 +5,7 @@
 DEVICE PartSums sums_of_part(const Call& call, const RowGroup& group, const Regions& regions,
                              const RowFacts& facts) {
     PartSums sums;
-    SharedWeights row(regions);
-    sums.value[TOTAL] = sum_of_vectors<false, false>(vectors_of(call), group, row, facts);
+    sums.value[TOTAL] = sum_of_vectors<false, false>(call, group, regions, facts);
     return sums;
 }
 
@@ -28,12 +27,10 @@ DEVICE void finish_row(const Call&, const RowFacts&, const PartSums&, long long)
 
 DEVICE void write_part(const Call& call, const RowGroup& group, const Regions& regions,
                        const RowFacts& facts, const PartSums& sums, const Output& output) {
-    int vectors = vectors_of(call);
-    SharedWeights row(regions);
     if (facts.invalid) {
-        write_invalid(group, vectors, row, output);
+        write_invalid(group, vectors_of(call), regions.row(0), output);
     } else {
-        write_again<false>(vectors, group, row, Weights(facts, sums.value[TOTAL]), output);
+        write_again(call, group, regions, Weights(facts, sums.value[TOTAL]), output);
     }
 }
 

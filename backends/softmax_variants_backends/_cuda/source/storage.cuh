@@ -38,6 +38,3 @@ union Entries {
     Vector vector;
     Bits bits[PER_VECTOR];
 };
-
-// Whether weights of rows that a module knows are held in registers, with their exponentials.
-#define IS_HELD (VECTORS > 0 && VECTORS * 128 / STORAGE_BITS <= 16 && !GRADIENTS)
