@@ -18,8 +18,8 @@ PATHS = Path(__file__).resolve().parent / "cuda_h100_paths.py"
 SANITIZER = ("compute-sanitizer", "/usr/local/cuda/bin/compute-sanitizer")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 FUNCTIONS = ("softmax", "ssmax", "sa_softmax")
-# Lengths of rows in shared memory, in registers, in a cluster, in parts.
-RACE_LENGTHS = ("100", "4096", "20000", "300000")
+# Lengths of rows of a block (any and known ones), of a cluster, in parts.
+RACE_LENGTHS = ("100", "4096", "16384", "300000")
 
 # NVIDIA's bindings ask the driver for functions of newer ones, which it then does not have.
 OPTIONS = {"memcheck": ["--report-api-errors", "no"], "racecheck": []}

@@ -324,7 +324,7 @@ class TestCalls:
         ("limits", "n", "expected"),
         [
             (HOPPER, None, ["rows"]),
-            (SMALL, None, ["rows_4"]),
+            (SMALL, None, ["rows_8"]),
             (SMALL_WITHOUT_CLUSTERS, 5.0, ["split_parts", "split_rows", "split_write"]),
             (
                 SMALL_WITHOUT_CLUSTERS,
