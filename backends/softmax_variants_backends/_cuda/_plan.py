@@ -39,10 +39,10 @@ KEPT_PARTS = {(2, False): 16, (4, False): 16, (2, True): 8}
 """Parts of a row, at most, where they are kept."""
 
 LANE_VECTORS = {
-    (2, False): ((4, 1), (64, 2)),
-    (4, False): ((32, 2), (512, 4)),
-    (2, True): ((4, 1), (64, 2), (1024, 4)),
-    (4, True): ((32, 2), (128, 4)),
+    (2, False): ((8, 2), (64, 4)),
+    (4, False): ((8, 2), (512, 4)),
+    (2, True): ((64, 2), (1024, 4)),
+    (4, True): ((128, 4),),
 }
 """Vectors that a lane has, for rows or parts of so many vectors at most; 8 for longer ones. With
 few, threads of a warp have more rows; with many, what is done once a row and thread counts less."""
