@@ -85,3 +85,22 @@ def test_results_in_the_place_of_the_logits(dtype: str) -> None:
     assert KNOWING.softmax(own, out=own, **options) is own
     assert torch.equal(own, expected)
     assert torch.equal(expected, numerics.softmax(x, out=None, **options))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("backend", [KNOWING, ANY, SHARED], ids=["known", "any", "cluster"])
+def test_gradients_at_the_steepest_scales(backend: Any, dtype: str) -> None:
+    """The least exponential, times such a scale, would be no small number any more."""
+    x = torch.zeros((3, LENGTH), dtype=DTYPES[dtype])
+    x[:, 1], x[0, 2], x[1, 2] = 1.0, 0.5, -1.0
+    dy = torch.full_like(x, torch.finfo(x.dtype).max)
+    dy[:, 2:] *= -1.0
+    for s in (2.0**900, -(2.0**900), 2.0**650):
+        options: dict[str, Any] = {"n": 3.0, "axis": 1, "where": None}
+        for found, expected in zip(
+            backend.ssmax_vjp(x, dy, s, 0.0, **options),
+            numerics.ssmax_vjp(x, dy, s, 0.0, **options),
+            strict=True,
+        ):
+            same = (found == expected) | (found.isnan() & expected.isnan())
+            assert same.all(), (s, found, expected)

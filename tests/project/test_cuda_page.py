@@ -23,7 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs/results"
 PAGE = (ROOT / "docs/cuda.md").read_text(encoding="utf-8")
 DTYPES = {"float16", "bfloat16", "float32", "float64"}
-RUN = {"bits"}  # the parts of the script whose results are committed
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +35,12 @@ def test_tables_are_those_of_the_results() -> None:
         [sys.executable, FOLDER / "cuda_table.py"], check=True, capture_output=True, text=True
     ).stdout.strip()
     between = PAGE.split("cuda_table.py -->")[1].split("<!-- end -->")[0]
-    assert printed.count("### ") == len(RUN)
+    assert printed.count("### ") == 7
     assert between.strip() == printed
 
 
 def test_nothing_went_wrong(results: dict[str, Any]) -> None:
-    assert set(results) == RUN
+    assert set(results) == {"bits", "benchmark", "sanitize"}
     for name, part in results.items():
         assert not part.get("failures"), name
         assert all("failure" not in row for row in part["rows"]), name
@@ -71,21 +70,38 @@ def test_narrow_weights_are_those_of_the_array_api_numerics(results: dict[str, A
             assert row["largest_ulp"] <= 1, row
 
 
+def test_sanitizers_find_nothing(results: dict[str, Any]) -> None:
+    rows = results["sanitize"]["rows"]
+    assert {row["tool"] for row in rows} == {"memcheck", "racecheck"}
+    for dtype in DTYPES:
+        for tool in ("memcheck", "racecheck"):
+            assert any(row["tool"] == tool and f" {dtype}" in row["arguments"] for row in rows)
+    assert all(row["errors"] == 0 and row["calls"] > 0 for row in rows)
+
+
 def test_paths_are_those_of_the_plan() -> None:
     limits = Limits(capability=(9, 0), shared=227 << 10)
     weights, gradients = limits.capacity
     assert weights == gradients
     assert f"up to {weights:,} entries (16-bit weights: {2 * weights:,})" in PAGE
-    for length, parts in ((weights, 1), (weights + 1, 2), (16 * weights, 16), (32 * weights, 16)):
-        for gradients_too in (False, True):
-            path = path_of(length, 4, limits, gradients=gradients_too)
-            assert (path.parts, path.split) == (parts, False)
+    half = weights // 2
+    assert f"parts of {weights:,} entries, in float32 {half:,}" in PAGE
+    for gradients_too in (False, True):
+        for item_size, entries in ((2, weights), (4, half)):
+            for parts in (4, 8, 16):
+                path = path_of(parts * entries, item_size, limits, gradients=gradients_too)
+                assert (path.parts, path.part_length) == (parts, entries)
+        for item_size in (2, 4):
+            path = path_of(32 * weights, item_size, limits, gradients=gradients_too)
+            assert (path.parts, path.split) == (16, False)
+        assert path_of(weights, 4, limits, gradients=gradients_too).parts == 1
+        assert path_of(weights + 1, 4, limits, gradients=gradients_too).parts == 4
     for gradients_too, most in ((False, 2 * weights), (True, weights)):
         assert path_of(most, 2, limits, gradients=gradients_too).parts == 1
         assert path_of(most + 1, 2, limits, gradients=gradients_too).parts > 1
     assert path_of(32 * weights + 1, 4, limits, gradients=False).split
     assert path_of(weights + 1, 4, replace(limits, capability=(8, 0)), gradients=False).split
-    assert f"| to {MAX_PARTS * weights:,} | a cluster of 2 to {MAX_PARTS} blocks" in PAGE
+    assert f"| to {2 * MAX_PARTS * weights:,} | a cluster of 2 to {MAX_PARTS} blocks" in PAGE
     assert f"{limits.worthwhile:,} entries or more" in PAGE
     assert f"{STRIDED_BYTES} bytes of them" in PAGE
     assert f"up to {MAX_AXES} axes" in PAGE

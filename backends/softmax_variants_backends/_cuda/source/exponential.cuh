@@ -10,7 +10,8 @@ constexpr double LOG2_E = 0x1.71547652b82fep+0;
 
 // Below this a weight, whatever it is multiplied with, is 0 in every type of 32 bits or less; the
 // exponential must stay a normal number.
-constexpr Word HIGH_WORD_OF_FLOOR = 0xc085e000u;   // of -700.0
+constexpr double FLOOR = -700.0;
+constexpr Word HIGH_WORD_OF_FLOOR = 0xc085e000u;
 
 // (exp(r) - 1) / r, minimax, highest power first. exp(r) then has a relative error of 2^-50.5, or
 // 2^-33 for float16 and 2^-28.5 for bfloat16, whose half units are 2^-12 and 2^-9 at

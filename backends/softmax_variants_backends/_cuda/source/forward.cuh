@@ -1,13 +1,15 @@
 // Weights of rows of logits up to 32 bits: y = exp(c (x - v)) (x - lambda) / (S D).
 //
-// Evaluated in binary64 and rounded once. Errors, relative: 2^-46 of exp (see there; c doubles it),
-// 2^-52 of each of S (a tree), 1 / S, the gate and the products: under 2^-44, which is 2^-20 units
-// of binary32 and less of the 16-bit types, but for exp of those (2^-33: 2^-21 units).
+// Evaluated in binary64 and rounded once. Errors of float32, relative: 2^-45 of exp (see there, and
+// NEAR; an entry's own and the sum's), 2^-52 of each of S (a tree), 1 / S, the gate and the
+// products: under 2^-43, which is 2^-19 units. Of the 16-bit types, those of exp, see there: at most
+// 2^-19.5 units.
 //
 // The exponentials, gated, are kept in shared memory from the sum to the writing where there is
-// room, else evaluated again. 16-bit results in binary64 would take longer than memory
-// does: the exponentials are kept as floats and scaled as such; where 1 +- WINDOW times the result
-// round differently, the entry is evaluated again in binary64. So all bits are those of binary64.
+// room, else evaluated again. 16-bit results in binary64 would take longer than memory does: the
+// exponentials are kept as floats and scaled as such. Where 1 +- WINDOW times the result round
+// differently, the entry is evaluated in binary64 once more, after all others have been written: so
+// all bits are those of binary64, and nobody waits.
 
 #if !WIDE && !GRADIENTS
 

@@ -113,7 +113,7 @@ struct Gradients {
 
     template <bool ALL>
     DEVICE double gradient(float x, float dy) const {
-        double power = exponential(facts.argument<ALL>(x));
+        double power = facts.power<ALL>(facts.argument<ALL>(x));
         double cotangent = static_cast<double>(dy);
         if (FUNCTION != SA_SOFTMAX) return power * (cotangent - mean) * factor;
         double gate = facts.gate_numerator<ALL>(x) * inverse_span;
@@ -202,7 +202,7 @@ DEVICE GradientSums sums_of_vectors(const Call& call, const RowGroup& group,
         for (int i = 0; i < PER_VECTOR; ++i) {
             GradientSums& sums = halves[i & 1];
             double difference = facts.difference<ALL>(x.value[i], FUNCTION == SSMAX);
-            power[i] = exponential(facts.argument<ALL>(x.value[i], difference));
+            power[i] = facts.power<ALL>(facts.argument<ALL>(x.value[i], difference));
             double cotangent = static_cast<double>(dy.value[i]);
             sums.total += power[i];
             if (FUNCTION == SOFTMAX) {

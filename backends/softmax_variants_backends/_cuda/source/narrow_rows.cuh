@@ -223,6 +223,7 @@ struct RowFacts {
     bool empty;      // no present entry: results are 0
     bool invalid;    // results at present entries are NaN
     bool all;        // whether no entry is absent, nor beyond the row's end in a vector
+    bool steep;      // whether c would make something of the exponential's floor in gradients
     double pivot;    // the logit where c x is largest
     double scale;    // c
     double log_n;
@@ -238,7 +239,7 @@ struct RowFacts {
     DEVICE RowFacts(const Call& call, const Given& given, const Extrema& extrema)
         : empty(extrema.largest == -INFINITY_FLOAT),
           invalid(!(extrema.largest < INFINITY_FLOAT)),
-          all(ASKS && extrema.count == call.length),
+          all(ASKS && extrema.count == call.length), steep(false),
           scale(1.0), log_n(0.0), lower(0.0f), span(1.0),
           smallest(empty ? 0.0f : extrema.smallest), largest(empty ? 0.0f : extrema.largest),
           near(false), floor(0.0f), rounding(ROUNDING), floors(0),
@@ -250,6 +251,8 @@ struct RowFacts {
             scale = found.c.high;
             log_n = found.log_n.high;
             if (scale < 0.0) pivot = smallest;
+            steep = fabs(scale) > 0x1p600;
+            all = all && !steep;
         }
         if (FUNCTION == SA_SOFTMAX) {
             bool appended = call.form == FORM_NORMALIZED;   // a 0, which takes part in extrema
@@ -310,6 +313,14 @@ struct RowFacts {
     template <bool ALL>
     DEVICE double argument(float x) const {
         return argument<ALL>(x, difference<ALL>(x, false));
+    }
+
+    // LIFT * exp(argument), for gradients, which c multiplies.
+    template <bool ALL>
+    DEVICE double power(double argument) const {
+        double found = exponential(argument);
+        if (FUNCTION != SSMAX || ALL) return found;
+        return steep && argument < FLOOR ? 0.0 : found;
     }
 
     // x - lambda; 0 for absent entries.

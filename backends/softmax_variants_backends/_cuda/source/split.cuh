@@ -69,7 +69,7 @@ KERNEL split_rows(CALL_ARGUMENT(Call) call) {
         RowFacts of_part = facts_for_count(call, given, own.extrema, assumed);
         if (of_part.empty || facts.invalid) continue;
         double argument = facts.scale * (of_part.pivot - facts.pivot);
-        sums.add(facts, of_part, own.sums, exponential(argument) * (1.0 / LIFT));
+        sums.add(facts, of_part, own.sums, facts.power<false>(argument) * (1.0 / LIFT));
     }
     sums.across(group);
     whole.sums = sums.stored();
