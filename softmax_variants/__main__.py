@@ -1,15 +1,22 @@
-"""The command line: which backends there are, and how well one conforms to the specification."""
+"""The command line: which backends there are, how well one conforms, and kernels made ahead."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from . import __version__, backends
+from ._catalogue import FUNCTIONS
+from ._cpu_status import cpu_kernels_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
 _SUITE_PACKAGES = ("mpmath", "rich")
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,8 +44,31 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("backends", help="list the backends: installed, usable, and if not why")
     commands.add_parser("conformance", help="judge a backend by the specification")
-    parser.parse_args(arguments)
+    ahead = commands.add_parser(
+        "compile", help="compile the kernels for the CPU now, rather than at their first calls"
+    )
+    names = [function.name for function in FUNCTIONS]
+    ahead.add_argument("--function", action="append", choices=names, help="only these functions")
+    ahead.add_argument("--dtype", action="append", choices=_DTYPES, help="only these dtypes")
+    chosen = parser.parse_args(arguments)
+    if chosen.command == "compile":
+        return _compile(chosen.function or names, chosen.dtype or _DTYPES)
     print(backends())
+    return 0
+
+
+def _compile(functions: Sequence[str], dtypes: Sequence[str]) -> int:
+    problem, extra = cpu_kernels_problem()
+    if problem:
+        print(
+            f'softmax-variants compile: {problem}: pip install "softmax-variants[{extra}]"',
+            file=sys.stderr,
+        )
+        return 2
+    from softmax_variants_backends._cpu._compile_ahead import compile_ahead
+
+    for name, seconds in compile_ahead(functions, dtypes):
+        print(f"{name}: {seconds:.1f} s", flush=True)
     return 0
 
 

@@ -30,7 +30,7 @@ def driver_loads() -> bool:
 
 
 def torch_kernels_problem() -> tuple[str, str]:
-    """Return why the kernels cannot serve PyTorch, and the command that helps; "" if nothing.
+    """Return why the kernels cannot serve PyTorch, and the extra that helps; "" if nothing.
 
     Nothing is the matter with a PyTorch that does not know CUDA.
     """
@@ -45,15 +45,14 @@ def torch_kernels_problem() -> tuple[str, str]:
     if problem:
         return problem, ""
     extra = "cuda12" if cuda.startswith("12.") else "cuda13"
-    install = f'pip install "softmax-variants[{extra}]"'
     # Of a folder named cuda, or of CUDA's packages without this one, there is no such module.
     try:
         found = importlib.util.find_spec("cuda.bindings")
     except ModuleNotFoundError:
         found = None
     if found is None:
-        return "cuda-bindings is not installed", install
-    return ("", "") if _nvrtc_loads() else ("CUDA's compiler NVRTC is not found", install)
+        return "cuda-bindings is not installed", extra
+    return ("", "") if _nvrtc_loads() else ("CUDA's compiler NVRTC is not found", extra)
 
 
 def gpu_problem() -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from dataclasses import astuple, dataclass, fields
 from importlib import metadata
 
 from ._catalogue import BACKEND_MODULES
+from ._cpu_status import cpu_kernels_problem
 from ._cuda_status import (
     NO_GPU,
     driver_library,
@@ -16,6 +16,7 @@ from ._cuda_status import (
     torch_kernels_problem,
 )
 from ._dispatch import ENTRY_POINT_GROUP
+from ._versions import numbers
 
 __all__ = ["BackendStatus", "BackendTable", "backends"]
 
@@ -35,7 +36,7 @@ class BackendStatus:
     usable: bool | None
     """Whether the backend can be used here; None if only importing it could tell."""
     reason: str = ""
-    """Why it is not usable, or not known to be, or does without its CUDA kernels."""
+    """Why it is not usable, or not known to be, or does without its kernels."""
     install: str = ""
     """The command that mends this, where one does."""
 
@@ -149,18 +150,34 @@ def _own_status(name: str) -> BackendStatus:
     reason, install = "", ""
     if version is None:
         reason, install = f"{needed.title} is not installed", needed.install
-    elif version != _UNKNOWN and _numbers(version) < _numbers(needed.minimum):
+    elif version != _UNKNOWN and numbers(version) < numbers(needed.minimum):
         reason, install = f"{needed.title} is older than {needed.minimum}", needed.install
     elif name == "cupy" and not driver_loads():
         reason = f"the NVIDIA driver's library {driver_library()} cannot be loaded"
     elif name == "cupy" and gpu_problem() == NO_GPU:
         reason = NO_GPU
     usable = not reason
-    if usable and name in ("torch", "cupy"):
-        # Without them the array-API numerics serve.
-        reason, install = torch_kernels_problem() if name == "torch" else (gpu_problem(), "")
-        reason = reason and f"without CUDA kernels: {reason}"
+    if usable:
+        reason, install = _without_kernels(name)
     return BackendStatus(name, needed.title, version, installed, usable, reason, install)
+
+
+def _without_kernels(name: str) -> tuple[str, str]:
+    """Return which kernels a usable backend does without, and why, and the command that helps.
+
+    The array-API numerics serve in their place.
+    """
+    missing, extras = [], []
+    if name in ("numpy", "torch"):
+        problem, extra = cpu_kernels_problem()
+        missing += [f"without CPU kernels: {problem}"] * bool(problem)
+        extras += [extra] * bool(extra)
+    if name in ("torch", "cupy"):
+        problem, extra = torch_kernels_problem() if name == "torch" else (gpu_problem(), "")
+        missing += [f"without CUDA kernels: {problem}"] * bool(problem)
+        extras += [extra] * bool(extra)
+    install = f'pip install "softmax-variants[{",".join(extras)}]"' if extras else ""
+    return "; ".join(missing), install
 
 
 def _third_party_status(entry: metadata.EntryPoint) -> BackendStatus:
@@ -186,9 +203,3 @@ def _version(needed: _Requirement) -> str | None:
         except metadata.PackageNotFoundError:
             continue
     return _UNKNOWN
-
-
-def _numbers(version: str) -> list[int]:
-    """Return the leading numbers of a version: [2, 6, 0] for 2.6.0+cu130."""
-    leading = re.match(r"[\d.]*", version)
-    return [int(part) for part in leading.group().split(".") if part] if leading else []

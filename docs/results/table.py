@@ -34,8 +34,8 @@ def row(name: str, file: str) -> str:
     """Return a line of the table."""
     report = json.loads((HERE / file).read_text(encoding="utf-8"))
     summaries = report["summaries"]
-    device = report["environment"].get("device", "")
-    cells = [f"{name} ({device.replace('cuda (', '').rstrip(')')})" if device else name]
+    device = report["environment"].get("device", "").replace("cuda (", "").rstrip(")")
+    cells = [name if device in ("", "cpu") else f"{name} ({device})"]
     for narrow in (True, False):
         chosen = [s for s in summaries if (s["dtype"] != "float64") == narrow]
         cells.append(f"{error(max(s['max_error'] for s in chosen))}; {share(chosen)}")

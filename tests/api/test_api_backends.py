@@ -6,6 +6,7 @@ import ctypes
 import importlib.util
 import sys
 import tomllib
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ import torch
 import softmax_variants as sv
 from softmax_variants import BackendStatus, BackendTable, _cuda_status
 from softmax_variants._catalogue import BACKEND_MODULES
+from softmax_variants._cpu_status import NUMBA_MINIMUM
 from softmax_variants._status import _REQUIREMENTS
 
 if TYPE_CHECKING:
@@ -242,6 +244,49 @@ def has_bindings(monkeypatch: pytest.MonkeyPatch, *, there: bool) -> None:
         return find("torch") if there else None
 
     monkeypatch.setattr(importlib.util, "find_spec", found)
+
+
+class TestNumba:
+    """Without it, NumPy and PyTorch do without kernels on the CPU."""
+
+    @pytest.fixture(autouse=True)
+    def no_cuda(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        built_for(monkeypatch, None)
+
+    @pytest.mark.parametrize("name", ["numpy", "torch"])
+    def test_not_installed(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = status(name)
+        assert not before.reason
+        monkeypatch.setitem(sys.modules, "numba", None)
+        assert status(name) == replace(
+            before,
+            reason="without CPU kernels: Numba is not installed",
+            install='pip install "softmax-variants[cpu]"',
+        )
+
+    def test_too_old(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        version = metadata.version
+        old = {"numba": "0.60.0"}
+        monkeypatch.setattr(metadata, "version", lambda name: old.get(name) or version(name))
+        assert status("numpy").usable
+        assert status("numpy").reason == f"without CPU kernels: Numba is older than {NUMBA_MINIMUM}"
+        old["numba"] = NUMBA_MINIMUM
+        assert not status("numpy").reason
+
+    def test_beside_what_cuda_lacks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        built_for(monkeypatch, "13.0")
+        machine(monkeypatch, [(9, 0)])
+        monkeypatch.setitem(sys.modules, "numba", None)
+        has_bindings(monkeypatch, there=False)
+        found = status("torch")
+        assert found.reason == (
+            "without CPU kernels: Numba is not installed; "
+            "without CUDA kernels: cuda-bindings is not installed"
+        )
+        assert found.install == 'pip install "softmax-variants[cpu,cuda13]"'
+
+    def test_oldest_version_is_that_of_the_package(self) -> None:
+        assert PROJECT["optional-dependencies"]["cpu"] == [f"numba>={NUMBA_MINIMUM}"]
 
 
 def test_what_pytorch_is_built_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -112,3 +112,62 @@ def test_the_suite_itself_without_its_packages(package: str) -> None:
         f"softmax-variants conformance: {package} is not installed: "
         'pip install "softmax-variants[conformance]"\n'
     )
+
+
+class TestCompile:
+    """``compile`` makes the kernels for the CPU; what it makes them with stands in here."""
+
+    MODULE = "softmax_variants_backends._cpu._compile_ahead"
+
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
+        asked: list[tuple[Any, Any]] = []
+
+        def compile_ahead(functions: Any, dtypes: Any) -> Any:
+            asked.append((list(functions), list(dtypes)))
+            yield "softmax float32", 1.25
+            yield "softmax_vjp float32", 12.0
+
+        module: Any = ModuleType(self.MODULE)
+        module.compile_ahead = compile_ahead
+        monkeypatch.setitem(sys.modules, self.MODULE, module)
+        return asked
+
+    def test_everything(
+        self, asked: list[tuple[Any, Any]], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["compile"]) == 0
+        dtypes = ["float16", "bfloat16", "float32", "float64"]
+        assert asked == [(["softmax", "ssmax", "sa_softmax"], dtypes)]
+        assert capsys.readouterr().out == "softmax float32: 1.2 s\nsoftmax_vjp float32: 12.0 s\n"
+
+    def test_some(self, asked: list[tuple[Any, Any]]) -> None:
+        arguments = ["--function", "ssmax", "--dtype", "float32", "--dtype", "float64"]
+        assert main(["compile", *arguments]) == 0
+        assert asked == [(["ssmax"], ["float32", "float64"])]
+
+    @pytest.mark.parametrize("wrong", [["--function", "tanh"], ["--dtype", "int8"], ["softmax"]])
+    def test_misuse(
+        self,
+        wrong: list[str],
+        asked: list[tuple[Any, Any]],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        with pytest.raises(SystemExit, match=r"^2$"):
+            main(["compile", *wrong])
+        assert "usage: softmax-variants" in capsys.readouterr().err
+        assert not asked
+
+    def test_without_numba(
+        self,
+        asked: list[tuple[Any, Any]],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "numba", None)
+        assert main(["compile"]) == 2
+        assert capsys.readouterr().err == (
+            "softmax-variants compile: Numba is not installed: "
+            'pip install "softmax-variants[cpu]"\n'
+        )
+        assert not asked

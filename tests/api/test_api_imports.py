@@ -31,17 +31,18 @@ def test_import_loads_no_framework_and_no_backend() -> None:
 
 
 @pytest.mark.parametrize(
-    "code",
+    ("code", "loads"),
     [
-        "sv.softmax(np.ones(3))",
-        "sv.ssmax_vjp(np.ones(3), np.ones(3))",
-        "repr(sv.backends())",
-        "from softmax_variants.__main__ import main; main(['backends'])",
+        # The kernels for CPUs are Numba's.
+        ("sv.softmax(np.ones(3))", {"numba"}),
+        ("sv.ssmax_vjp(np.ones(3), np.ones(3))", {"numba"}),
+        ("repr(sv.backends())", set()),
+        ("from softmax_variants.__main__ import main; main(['backends'])", set()),
     ],
 )
-def test_use_with_numpy_loads_no_framework(code: str) -> None:
+def test_use_with_numpy_loads_no_framework(code: str, loads: set[str]) -> None:
     loaded = loaded_after(f"import numpy as np; import softmax_variants as sv\n{code}")
-    assert loaded.isdisjoint(FOREIGN)
+    assert loaded & FOREIGN == loads
 
 
 @pytest.mark.parametrize(

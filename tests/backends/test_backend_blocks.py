@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend_support.variants import VARIANTS, Variant
-from softmax_variants_backends import array_api, numpy
+from softmax_variants_backends import array_api
+from softmax_variants_backends.numpy import _blocked as numpy
 from softmax_variants_backends.numpy._blocks import blocks, part
 
 if TYPE_CHECKING:

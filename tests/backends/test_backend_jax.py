@@ -13,7 +13,6 @@ import pytest
 from backend_support.namespaces import WithoutFloat64
 from backend_support.variants import VARIANTS, Variant
 from softmax_variants_backends import jax as backend
-from softmax_variants_backends import numpy as numpy_backend
 from softmax_variants_backends.array_api import _elementary, _functions, _words
 from softmax_variants_backends.array_api._constants import constants
 from softmax_variants_backends.jax import compiled
@@ -23,6 +22,7 @@ from softmax_variants_backends.jax._namespace import (
     namespace,
     reveal,
 )
+from softmax_variants_backends.numpy import _blocked as numpy_backend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

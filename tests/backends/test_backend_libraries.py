@@ -1,4 +1,7 @@
-"""One numerics on every library: NumPy, array-api-strict and PyTorch give the same numbers."""
+"""One numerics on every library: NumPy, array-api-strict and PyTorch give the same numbers.
+
+So do the row kernels on arrays of NumPy and PyTorch, and the array-API numerics on all.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from backend_support.rows import random_case, random_numbers
 from backend_support.variants import VARIANTS, Variant
 from softmax_variants_backends import array_api, numpy
 from softmax_variants_backends import torch as torch_backend
+from softmax_variants_backends.numpy import _blocked
 from softmax_variants_spec.formats import FORMATS
 
 ROWS, LENGTH = 40, 9
@@ -77,15 +81,17 @@ def results(
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_libraries_agree(variant: Variant, dtype: str, axis: int, masked: bool) -> None:
-    wanted = results(numpy, np.asarray, variant, dtype, axis, masked)
-    others = [(torch_backend, to_torch), (array_api, to_torch), (array_api, np.asarray)]
+    kernels = [(numpy, np.asarray), (torch_backend, to_torch)]
+    operations = [(_blocked, np.asarray), (array_api, np.asarray), (array_api, to_torch)]
     if dtype != "float16":  # array-api-strict has none
-        others.append((array_api, to_strict))
-    for backend, convert in others:
-        got = results(backend, convert, variant, dtype, axis, masked)
-        for one, other in zip(got, wanted, strict=True):
-            # Zeros of either sign are equal.
-            np.testing.assert_array_equal(one, other)
+        operations.append((array_api, to_strict))
+    for first, *others in (kernels, operations):
+        wanted = results(*first, variant, dtype, axis, masked)
+        for backend, convert in others:
+            got = results(backend, convert, variant, dtype, axis, masked)
+            for one, other in zip(got, wanted, strict=True):
+                # Zeros of either sign are equal.
+                np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

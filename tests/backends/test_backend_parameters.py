@@ -93,7 +93,7 @@ def test_integers_beyond_a_word_count_exactly(n: int) -> None:
     assert weight_error(off.tolist(), row, FORMATS["float64"]) > 4
     if n < 2**63:
         array = SSMAX.weights(numpy, np.asarray(x), s=1.0, b=b, n=np.asarray([n]))
-        np.testing.assert_array_equal(array, got)
+        assert weight_error(array.tolist(), row, FORMATS["float32"]) < 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Speed of the functions beside peers, in one run: read the ratios.
 
-Run ``pytest tests/benchmarks --benchmark-enable --benchmark-group-by=group``. The array-API backend
-spends its time on accuracy; compiled kernels are the business of other backends.
+Run ``pytest tests/benchmarks --benchmark-enable --benchmark-group-by=group``. Larger arrays, and
+more peers, are in ``test_cpu_speed.py``.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def test_other_claims_are_refused(
     assert main([module, *OPTIONS, "--ratchet", str(recorded)]) == 2
     assert capsys.readouterr().err == (
         f"softmax-variants conformance: {recorded}: records softmax in float32 under the claim "
-        "0.500122 ULP, and the backend now claims tight: write it anew with --report\n"
+        "0.500004 ULP, and the backend now claims tight: write it anew with --report\n"
     )
 
 

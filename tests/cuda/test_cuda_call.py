@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import struct
 from fractions import Fraction
-from math import inf, isnan, nan, prod
+from math import inf, nan, prod
 from typing import TYPE_CHECKING, Any
 
-import mpmath
 import numpy as np
 import pytest
 import torch
@@ -132,23 +131,6 @@ def test_codes_are_those_of_the_source() -> None:
     for form in ("plain", "shifted", "minmax", "normalized"):
         assert CONSTANTS[f"FORM_{form.upper()}"] == str(_call._FORMS[form])
     assert f"constexpr int MAX_AXES = {MAX_AXES};" in CALL_SOURCE
-
-
-@pytest.mark.parametrize(
-    "n", [1, 2, 3, 10, 2**24 + 1, 2**53 + 1, 2**200 + 1, 10**400, 0.5, 1 + 2**-52, 5e-324, 1e308]
-)
-def test_logarithms_have_two_words(n: float) -> None:
-    high, low = _call.log_words(n)
-    with mpmath.workprec(1200):
-        exact = mpmath.log(mpmath.mpf(n))
-        assert abs(exact - high - low) <= abs(exact) * mpmath.mpf(2) ** -104
-        assert high == float(exact)
-    assert high + low == high
-
-
-@pytest.mark.parametrize("n", [0, -1, -0.5, inf, -inf, nan])
-def test_no_logarithm(n: float) -> None:
-    assert isnan(_call.log_words(n)[0])
 
 
 class TestSums:

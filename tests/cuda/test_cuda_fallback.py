@@ -20,6 +20,7 @@ from softmax_variants_backends._cuda._launch import Limits, Module
 from softmax_variants_backends._cuda._rows import RowKernels
 from softmax_variants_backends.torch import _cuda_rows, _variant
 from softmax_variants_backends.torch import cuda as cuda_backend
+from softmax_variants_backends.torch._plain import plain
 from softmax_variants_backends.torch._variant import variant_of
 
 if TYPE_CHECKING:
@@ -226,8 +227,8 @@ class TestPyTorch:
 
     def test_tensors_of_another_device(self) -> None:
         x = torch.randn(3, 4)
-        assert not _cuda_rows._plain(0, (x, None, 1.0))
-        assert _cuda_rows._plain(x.get_device(), (x, None, 1.0))
+        assert not plain(0, (x, None, 1.0))
+        assert plain(x.get_device(), (x, None, 1.0))
 
     def test_who_follows_operations_sees_them(self) -> None:
         class Mode(torch.utils._python_dispatch.TorchDispatchMode):
@@ -297,7 +298,7 @@ class TestVariant:
 
     @pytest.mark.parametrize("taken", [True, False])
     def test_cuda(self, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        x: Any = SimpleNamespace(is_cuda=True)
+        x: Any = SimpleNamespace(is_cpu=False, is_cuda=True)
         variant = variant_of("softmax", 0)
         monkeypatch.setattr(_cuda_rows, "weights", lambda *_: "kernels" if taken else None)
         monkeypatch.setattr(_cuda_rows, "gradients", lambda *_: ("kernels",) if taken else None)

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from softmax_variants_backends._axes import MAX_AXES
 from softmax_variants_backends._cuda import CLAIMS
-from softmax_variants_backends._cuda._axes import MAX_AXES
 from softmax_variants_backends._cuda._launch import Limits
 from softmax_variants_backends._cuda._plan import MAX_PARTS, STRIDED_BYTES, path_of
 

@@ -7,18 +7,16 @@ packed once with the plan. All fields have 8 bytes.
 from __future__ import annotations
 
 import struct
-from decimal import Context, Decimal
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ._axes import MAX_AXES
+from softmax_variants_backends._axes import MAX_AXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._plan import Access, Plan
 
-__all__ = ["HEAD", "TYPES", "log_words", "tail"]
+__all__ = ["HEAD", "TYPES", "tail"]
 
 HEAD = struct.Struct("=9Q4d")
 """Addresses of x, dy, out, the mask, s, b, n, terms, records; s, b, and two words of ln n."""
@@ -38,8 +36,6 @@ _FORMS = {None: 0, "plain": 0, "shifted": 1, "minmax": 2, "normalized": 3}
 _FROM_NUMBER, _FROM_ARRAY, _FROM_COUNT = range(3)
 
 _TAIL = struct.Struct(f"={30 + 8 * MAX_AXES}q")
-# 40 digits are 132 bits, two words of binary64 have 107 at most.
-_LOGARITHM = Context(prec=40)
 
 
 def tail(
@@ -92,18 +88,3 @@ def _strides(access: Access | None) -> tuple[int, ...]:
 
 def _padded(values: Sequence[int], filler: int = 0) -> tuple[int, ...]:
     return (*values, *(filler,) * (MAX_AXES - len(values)))
-
-
-@lru_cache(maxsize=4096)
-def log_words(n: Any) -> tuple[float, float]:
-    """Return ln n in two words; NaN if ``n`` is a number without one, or not finite.
-
-    Their sum is within 2**-106 of ln n, relatively: ``Decimal`` takes any int or float exactly,
-    and its logarithm is rounded correctly. So ln n is not lost where n is next to 1.
-    """
-    value = Decimal(n)
-    if not (value.is_finite() and value > 0):
-        return float("nan"), 0.0
-    logarithm = _LOGARITHM.ln(value)
-    high = float(logarithm)
-    return high, float(_LOGARITHM.subtract(logarithm, Decimal(high)))

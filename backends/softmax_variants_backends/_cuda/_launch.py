@@ -10,20 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from softmax_variants_backends._axes import Layout
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 __all__ = ["Launcher", "Layout", "Limits", "Module"]
-
-
-class Layout(NamedTuple):
-    """An array without its memory."""
-
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    """In elements, not bytes."""
-    dtype: str
-    """Its name: float16, bfloat16, float32, float64, bool, int8 ... uint64."""
 
 
 @dataclass(frozen=True)

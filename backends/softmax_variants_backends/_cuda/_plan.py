@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._axes import broadcast_strides, row_axes
+from softmax_variants_backends._axes import broadcast_strides, row_axes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ._axes import RowAxes
+    from softmax_variants_backends._axes import RowAxes
+
     from ._launch import Layout, Limits
 
 __all__ = ["ITEM_SIZES", "Access", "Array", "Path", "Plan", "path_of", "plan_of"]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from softmax_variants_backends._numbers import log_words
+
 from . import _sums
-from ._call import TYPES, log_words, tail
+from ._call import TYPES, tail
 from ._launch import Layout, Module
 from ._plan import ITEM_SIZES, SCRATCH_BYTES, Array, plan_of
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from softmax_variants_backends._numbers import exact_float, log_words
+
 from . import _sums
-from ._call import HEAD, log_words
+from ._call import HEAD
 from ._compile import CompileError
 from ._plan import Array
 from ._prepare import Case, Prepared, prepare
@@ -159,7 +161,7 @@ class RowKernels:
         log_n = None
         if type(s) is not float:
             if isinstance(s, (int, float)):
-                number = _float(s)
+                number = exact_float(s)
                 if number is None:
                     return None
                 s = number
@@ -170,7 +172,7 @@ class RowKernels:
                 s = 0.0
         if type(b) is not float:
             if isinstance(b, (int, float)):
-                number = _float(b)
+                number = exact_float(b)
                 if number is None:
                     return None
                 b = number
@@ -284,12 +286,3 @@ class RowKernels:
         if last_blocks:
             argument = _sums.CALLS.pack(ds_sums_at, ds_at, last[0], db_sums_at, db_at, last[1])
             launch(kernel, last_blocks, _sums.SUM_THREADS, _sums.SUM_SHARED, argument)
-
-
-def _float(number: float) -> float | None:
-    """Return a number as a float, None for an integer that no float equals."""
-    try:
-        value = float(number)
-    except OverflowError:
-        return None
-    return value if value == number or value != value else None

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from ._axes import MAX_AXES, merge
+from softmax_variants_backends._axes import MAX_AXES, merge
+
 from ._call import TYPES
 
 if TYPE_CHECKING:

@@ -1,22 +1,17 @@
-"""The family on NumPy arrays: the array-API numerics, block by block in the cache.
+"""The family on NumPy arrays: compiled row kernels, and array-API numerics where they end.
 
-A row's bits do not depend on its neighbours, so blocks change nothing but speed and memory.
+The kernels need Numba; see ``softmax_variants_backends._cpu``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import array_api_compat.numpy as xp
-import numpy as np
+from softmax_variants_backends import _cpu
+from softmax_variants_backends.array_api import CLAIMS as _CLAIMS_ANYWHERE
 
-from softmax_variants_backends.array_api import CLAIMS as _CLAIMS
-from softmax_variants_backends.array_api._gradients import RowSums, vjp
-from softmax_variants_backends.array_api._row_sums import parameter_gradient
-from softmax_variants_backends.array_api._weights import weights
-from softmax_variants_backends.array_api._working import working_for
-
-from ._blocks import blocks, part
+from . import _blocked
+from ._rows import kernels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,57 +28,39 @@ __all__ = [
     "ssmax_vjp",
 ]
 
-CLAIMS = {key: claim for key, claim in _CLAIMS.items() if key[1] != "bfloat16"}
-"""Accuracy class, or largest error in ULP, by function and dtype."""
 
-_BLOCK = 1 << 14
-
-# NumPy warns of overflow in intermediate steps that are then replaced.
-_quiet = np.errstate(all="ignore")
-
-
-def _weights(
-    x: Array,
-    out: Array | None,
-    axis: int,
-    where: Array | None,
-    parameters: tuple[Any, Any, Any] | None = None,
-    form: str | None = None,
-) -> Array:
-    result = np.empty_like(x, subok=False) if out is None else out
-    for index in blocks(x.shape, axis, _BLOCK):
-        result[index] = weights(
-            xp,
-            "cpu",
-            x[index],
-            axis=axis,
-            where=part(where, index),
-            parameters=None if parameters is None else _parts(parameters, index),
-            form=form,
-        )
-    return result
+def __getattr__(name: str) -> Any:
+    if name == "CLAIMS":
+        # Accuracy class, or largest error in ULP, by function and dtype: of whoever serves. NumPy
+        # has no bfloat16.
+        claims = _CLAIMS_ANYWHERE if kernels() is None else _cpu.CLAIMS
+        return {key: claim for key, claim in claims.items() if key[1] != "bfloat16"}
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
 
 
-def _parts(parameters: tuple[Any, Any, Any], index: tuple[slice, ...]) -> tuple[Any, Any, Any]:
-    s, b, n = (part(parameter, index) for parameter in parameters)
-    return s, b, n
-
-
-@_quiet
 def softmax(x: Array, *, axis: int, where: Array | None, out: Array | None) -> Array:
     """Return softmax of ``x`` along ``axis``; see ``softmax_variants.softmax``."""
-    return _weights(x, out, axis, where)
+    rows = kernels()
+    value: Array | None = None
+    if rows is not None:
+        value = rows.weights("softmax", axis, None, x, None, None, None, where, out)
+    return _blocked.softmax(x, axis=axis, where=where, out=out) if value is None else value
 
 
-@_quiet
 def ssmax(
     x: Array, s: Any, b: Any, *, n: Any, axis: int, where: Array | None, out: Array | None
 ) -> Array:
     """Return SSMax of ``x`` along ``axis``; see ``softmax_variants.ssmax``."""
-    return _weights(x, out, axis, where, parameters=(s, b, n))
+    rows = kernels()
+    value: Array | None = None
+    if rows is not None:
+        value = rows.weights("ssmax", axis, None, x, s, b, n, where, out)
+    if value is None:
+        value = _blocked.ssmax(x, s, b, n=n, axis=axis, where=where, out=out)
+    return value
 
 
-@_quiet
 def sa_softmax(
     x: Array,
     *,
@@ -93,73 +70,52 @@ def sa_softmax(
     where: Array | None,
     out: Array | None,
 ) -> Array:
-    """Return SA-Softmax of ``x`` along ``axis``; see ``softmax_variants.sa_softmax``.
+    """Return SA-Softmax of ``x`` along ``axis``; see ``softmax_variants.sa_softmax``."""
+    rows = kernels()
+    value: Array | None = None
+    if rows is not None:
+        value = rows.weights("sa_softmax", axis, form, x, None, None, None, where, out)
+    if value is None:
+        value = _blocked.sa_softmax(
+            x, form=form, detach_extrema=detach_extrema, axis=axis, where=where, out=out
+        )
+    return value
 
-    ``detach_extrema`` changes gradients only.
-    """
-    del detach_extrema
-    return _weights(x, out, axis, where, form=form)
 
-
-@_quiet
 def softmax_vjp(x: Array, dy: Array, *, axis: int, where: Array | None) -> Array:
     """Return dx of softmax; see ``softmax_variants.softmax_vjp``."""
-    dx = np.empty_like(x, subok=False)
-    for index in blocks(x.shape, axis, _BLOCK) if x.size else ():
-        dx[index], _ = vjp(xp, "cpu", x[index], dy[index], axis=axis, where=part(where, index))
-    return dx
+    rows = kernels()
+    found: tuple[Array, ...] | None = None
+    if rows is not None:
+        found = rows.gradients("softmax", axis, None, False, x, dy, None, None, None, where)  # noqa: FBT003
+    return _blocked.softmax_vjp(x, dy, axis=axis, where=where) if found is None else found[0]
 
 
-@_quiet
 def ssmax_vjp(
     x: Array, dy: Array, s: Any, b: Any, *, n: Any, axis: int, where: Array | None
 ) -> tuple[Array, Array, Array]:
     """Return (dx, ds, db) of SSMax; see ``softmax_variants.ssmax_vjp``."""
-    working = working_for(xp, "cpu", x.dtype)
-    dx = np.empty_like(x, subok=False)
-    if not x.size:
-        ds, db = (
-            np.zeros((), x.dtype) if isinstance(p, (int, float)) else np.zeros_like(p)
-            for p in (s, b)
-        )
-        return dx, ds, db
-    rows = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    sums = RowSums(
-        *(tuple(np.empty(rows, working.dtype) for _ in range(working.words)) for _ in "bs")
-    )
-    for index in blocks(x.shape, axis, _BLOCK):
-        dx[index], terms = vjp(
-            xp,
-            "cpu",
-            x[index],
-            dy[index],
-            axis=axis,
-            where=part(where, index),
-            parameters=_parts((s, b, n), index),
-            working=working,
-        )
-        assert terms is not None  # given with parameters
-        for total, term in zip((*sums.db, *sums.ds), (*terms.db, *terms.ds), strict=True):
-            part(total, index)[...] = term
-    ds = parameter_gradient(working, sums.ds, s, x.dtype)
-    return dx, ds, parameter_gradient(working, sums.db, b, x.dtype)
+    rows = kernels()
+    found: tuple[Array, ...] | None = None
+    if rows is not None:
+        found = rows.gradients("ssmax", axis, None, False, x, dy, s, b, n, where)  # noqa: FBT003
+    if found is None:
+        return _blocked.ssmax_vjp(x, dy, s, b, n=n, axis=axis, where=where)
+    dx, ds, db = found
+    return dx, ds, db
 
 
-@_quiet
 def sa_softmax_vjp(
     x: Array, dy: Array, *, form: str, detach_extrema: bool, axis: int, where: Array | None
 ) -> Array:
     """Return dx of SA-Softmax; see ``softmax_variants.sa_softmax_vjp``."""
-    dx = np.empty_like(x, subok=False)
-    for index in blocks(x.shape, axis, _BLOCK) if x.size else ():
-        dx[index], _ = vjp(
-            xp,
-            "cpu",
-            x[index],
-            dy[index],
-            axis=axis,
-            where=part(where, index),
-            form=form,
-            detach_extrema=detach_extrema,
+    rows = kernels()
+    found: tuple[Array, ...] | None = None
+    if rows is not None:
+        rest = (x, dy, None, None, None, where)
+        found = rows.gradients("sa_softmax", axis, form, detach_extrema, *rest)
+    if found is None:
+        return _blocked.sa_softmax_vjp(
+            x, dy, form=form, detach_extrema=detach_extrema, axis=axis, where=where
         )
-    return dx
+    return found[0]

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
+from ._plain import plain
+
 if TYPE_CHECKING:
     from softmax_variants_backends._cuda._rows import RowKernels
 
@@ -22,10 +24,6 @@ __all__ = ["gradients", "kernels_on", "weights"]
 
 # PyTorch's own annotations leave these out.
 _current_device: Any = getattr(torch._C, "_cuda_getDevice", None)
-_dispatch_modes: Any = torch._C._len_torch_dispatch_stack
-_tracing_state: Any = torch._C._get_tracing_state
-_transforms_active: Any = torch._C._are_functorch_transforms_active
-_is_wrapped: Any = torch._C._functorch.is_functorch_wrapped_tensor
 _increment_version: Any = increment_version
 
 
@@ -58,7 +56,7 @@ def weights(
     """Return the weights, in ``out`` if given."""
     index = x.get_device()
     kernels = kernels_on(index)
-    if kernels is None or not _plain(index, (x, s, b, n, where, out)):
+    if kernels is None or not plain(index, (x, s, b, n, where, out)):
         return None
     arguments = (variant.function, variant.axis, variant.form, x, s, b, n, where, out)
     value: Tensor | None
@@ -85,7 +83,7 @@ def gradients(
     """Return (dx,), of SSMax (dx, ds, db)."""
     index = x.get_device()
     kernels = kernels_on(index)
-    if kernels is None or not _plain(index, (x, dy, s, b, n, where)):
+    if kernels is None or not plain(index, (x, dy, s, b, n, where)):
         return None
     arguments: Any = (
         *(variant.function, variant.axis, variant.form, variant.detach_extrema),
@@ -95,24 +93,3 @@ def gradients(
         return kernels.gradients(*arguments)
     with torch.cuda.device(index):
         return kernels.gradients(*arguments)
-
-
-def _plain(index: int, values: tuple[Any, ...]) -> bool:
-    """Return whether tensors are memory of the device, and nobody follows operations on them.
-
-    What a mode or a tracer is to see are operations of PyTorch, and a launch is none.
-    """
-    for value in values:
-        kind = type(value)
-        if kind is Tensor or kind is torch.nn.Parameter:
-            # A tensor may be stored with the other sign.
-            if value.get_device() != index or value.is_neg():
-                return False
-        elif isinstance(value, Tensor):
-            return False
-    if _dispatch_modes() or _tracing_state() is not None:
-        return False
-    return not (
-        _transforms_active()
-        and any(isinstance(value, Tensor) and _is_wrapped(value) for value in values)
-    )

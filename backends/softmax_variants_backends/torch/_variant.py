@@ -1,8 +1,8 @@
 """One function of the family with the options that are not tensors, and its numerics.
 
-Weights and vjp's are computed by the CUDA row kernels, where they take the tensors, and elsewhere
-by the array-API backend, whatever derivatives are recorded around them. The latter's functions are
-looked up at each call, so that other numerics can take their place.
+Weights and vjp's are computed by the row kernels for the CPU or for CUDA, where they take the
+tensors, and elsewhere by the array-API backend, whatever derivatives are recorded around them. The
+latter's functions are looked up at each call, so that other numerics can take their place.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from softmax_variants_backends.array_api import _functions
 
-from . import _cuda_rows
+from . import _cpu_rows, _cuda_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,10 +45,13 @@ class Variant:
         out: Tensor | None = None,
     ) -> Tensor:
         """Return the weights of ``x``."""
-        if x.is_cuda:
+        found: Tensor | None = None
+        if x.is_cpu:
+            found = _cpu_rows.weights(self, x, s, b, n, where, out)
+        elif x.is_cuda:
             found = _cuda_rows.weights(self, x, s, b, n, where, out)
-            if found is not None:
-                return found
+        if found is not None:
+            return found
         compute: Callable[..., Tensor] = getattr(_functions, self.function)
         if self.function == "softmax":
             return compute(x, axis=self.axis, where=where, out=out)
@@ -66,10 +69,13 @@ class Variant:
         where: Tensor | None,
     ) -> tuple[Tensor, ...]:
         """Return (dx,), of SSMax (dx, ds, db), by the vector-Jacobian product."""
-        if x.is_cuda:
+        found: tuple[Tensor, ...] | None = None
+        if x.is_cpu:
+            found = _cpu_rows.gradients(self, x, dy, s, b, n, where)
+        elif x.is_cuda:
             found = _cuda_rows.gradients(self, x, dy, s, b, n, where)
-            if found is not None:
-                return found
+        if found is not None:
+            return found
         compute: Callable[..., Any] = getattr(_functions, f"{self.function}_vjp")
         if self.function == "softmax":
             return (compute(x, dy, axis=self.axis, where=where),)

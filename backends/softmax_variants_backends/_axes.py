@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_AXES", "RowAxes", "broadcast_strides", "merge", "row_axes"]
+__all__ = ["MAX_AXES", "Layout", "RowAxes", "broadcast_strides", "merge", "row_axes"]
 
 MAX_AXES = 8
 """Axes that a kernel can walk, after merging."""
+
+
+class Layout(NamedTuple):
+    """An array without its memory."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    """In elements, not bytes."""
+    dtype: str
+    """Its name: float16, bfloat16, float32, float64, bool, int8 ... uint64."""
 
 
 @dataclass(frozen=True)
