@@ -48,8 +48,9 @@ ROUNDS, FEWER_ROUNDS = 7, 3
 SLOW = 0.2
 """Seconds from which on a call is made in the first rounds only; so are those of one thread."""
 ONE_THREAD = ("NumPy", "scipy")
-PAUSE = 0.004
-"""Seconds before each call: after one, a library's threads wait busily for more work."""
+PAUSE = 0.02
+"""Seconds before each call: after one, a library's threads wait busily for more work, on the cores
+that the next call is to have."""
 SMALL_CALLS, SMALL_ROUNDS = 500, 15
 SIMD = {"avx512f": "AVX-512", "avx2": "AVX2", "neon": "NEON"}
 """LLVM's names of the vectors that kernels may be compiled to, and those of everybody else."""

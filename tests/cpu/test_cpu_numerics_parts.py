@@ -10,7 +10,7 @@ import pytest
 from mpmath import mp, mpf
 from numba import njit
 
-from softmax_variants_backends._cpu._exponential import exponential
+from softmax_variants_backends._cpu._exponential import exponential, precision_of
 from softmax_variants_backends._cpu._layout import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
 from softmax_variants_backends._cpu._logarithm import logarithm
 from softmax_variants_backends._cpu._memory import load_doubles, store_doubles
@@ -35,10 +35,16 @@ def _store_all(storage: int, values: Array, target: Array) -> None:
 
 
 @njit
-def _exponentials(storage: int, values: Array, target: Array) -> None:
+def _exponentials(precision: int, values: Array, target: Array) -> None:
     for i in range(0, values.size, LANES):
-        found = exponential(storage, load_doubles(values.ctypes.data + 8 * i))
+        found = exponential(precision, load_doubles(values.ctypes.data + 8 * i))
         store_doubles(target.ctypes.data + 8 * i, found)
+
+
+@njit
+def _precision(storage: int, gradients: bool) -> int:
+    found: int = precision_of(storage, gradients)
+    return found
 
 
 @njit
@@ -82,17 +88,28 @@ def test_the_logarithm_has_two_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("storage", "bound"), [(FLOAT32, 2.0**-46), (FLOAT16, 2.0**-32.9), (BFLOAT16, 2.0**-32.9)]
+    ("storage", "gradients", "bound"),
+    [
+        (FLOAT32, False, 2.0**-46),
+        (FLOAT32, True, 2.0**-32.9),
+        (FLOAT16, False, 2.0**-32.9),
+        (FLOAT16, True, 2.0**-28.5),
+        (BFLOAT16, False, 2.0**-28.5),
+        (BFLOAT16, True, 2.0**-28.5),
+    ],
 )
-def test_the_exponential_of_logits_up_to_32_bits(storage: int, bound: float) -> None:
+def test_the_exponential_of_logits_up_to_32_bits(
+    storage: int, gradients: bool, bound: float
+) -> None:
+    precision = _precision(storage, gradients)
     z = np.concatenate([-rng.uniform(0, 1, 2000), -rng.uniform(0, 104, 2000), np.zeros(16)])
     found = np.empty_like(z)
-    _exponentials(storage, z, found)
+    _exponentials(precision, z, found)
     with mp.workprec(120):
         errors = [abs(mpf(float(e)) / mp.exp(mpf(float(v))) - 1) for v, e in zip(z, found)]  # noqa: B905
     assert max(errors) <= bound
     far = np.full(16, -np.inf)
-    _exponentials(storage, far, far)
+    _exponentials(precision, far, far)
     assert (far > 0).all()
     assert (far < 1e-303).all()
 
@@ -167,7 +184,7 @@ def test_tiles_are_turned_into_rows_and_back(storage: int, dtype: str, count: in
 
 def test_exponentials_are_vectors_and_no_calls() -> None:
     zeros, results = np.zeros(LANES), np.zeros((2, LANES))
-    _exponentials(FLOAT32, zeros, results[0])
+    _exponentials(_precision(FLOAT32, gradients=False), zeros, results[0])
     _wide_exponentials(zeros, zeros, *results)
     codes = [*_exponentials.inspect_llvm().values(), *_wide_exponentials.inspect_llvm().values()]
     assert len(codes) == 2

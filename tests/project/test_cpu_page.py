@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -11,15 +12,16 @@ from typing import Any
 
 import pytest
 
+from cpu_support.random_rows import DISTRIBUTIONS, Block
 from cpu_support.timed_calls import COPY, FUNCTIONS, SHAPES, TORCH
 from softmax_variants._cpu_status import NUMBA_MINIMUM
 from softmax_variants_backends._axes import MAX_AXES
 from softmax_variants_backends._cpu import CLAIMS, _wide_facts
 from softmax_variants_backends._cpu._intrinsics import LANES
-from softmax_variants_backends._cpu._layout import BLOCK, TILE_ROWS
+from softmax_variants_backends._cpu._layout import BAND_ROWS, BLOCK
 from softmax_variants_backends._cpu._plan import GRAIN, WHOLE_LENGTH
-from softmax_variants_backends._cpu._short_rows import SHORT_CHUNKS
-from softmax_variants_backends._cpu._walk import STREAMED_BYTES, TOGETHER
+from softmax_variants_backends._cpu._short_tiles import SHORT_LENGTH
+from softmax_variants_backends._cpu._walk import STREAMED_BYTES
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs/results"
@@ -31,6 +33,11 @@ DTYPES = {"float16", "bfloat16", "float32", "float64"}
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
     return json.loads((FOLDER / "cpu-benchmark.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def accuracy() -> dict[str, Any]:
+    return json.loads((FOLDER / "cpu-accuracy.json").read_text(encoding="utf-8"))
 
 
 def test_tables_are_those_of_the_results() -> None:
@@ -69,6 +76,52 @@ def test_all_is_timed(results: dict[str, Any]) -> None:
         assert {"model", "cores", "caches", "simd"} <= set(versions["processor"])
 
 
+def test_errors_are_those_of_the_results() -> None:
+    printed = subprocess.run(
+        [sys.executable, FOLDER / "cpu_accuracy_table.py"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    between = PAGE.split("cpu_accuracy_table.py -->")[1].split("<!-- end -->")[0]
+    assert printed.count("\n\n|") == 2
+    assert between.strip() == printed
+
+
+def test_random_rows_keep_the_claims(accuracy: dict[str, Any]) -> None:
+    assert accuracy["command"] == "python docs/results/cpu_accuracy.py"
+    rows = accuracy["rows"]
+    kinds = {(row["dtype"], row["function"], row["distribution"]) for row in rows}
+    assert kinds == set(itertools.product(DTYPES, FUNCTIONS, DISTRIBUTIONS))
+    counts = dict.fromkeys(DTYPES, 0)
+    for row in rows:
+        claim = CLAIMS[row["function"].split()[0], row["dtype"]]
+        weights = row["weights"]
+        counts[row["dtype"]] += weights["elements"]
+        assert weights["ulp"] <= (4 if claim == "tight" else claim)
+        assert row["dx"]["elements"] == weights["elements"]
+        for kind in ("dx", "ds", "db") if row["function"] == "ssmax" else ("dx",):
+            # The class tight allows four times as much as faithful, or more.
+            assert row[kind]["of faithful"] <= (4 if claim == "tight" else 1)
+    assert counts.pop("float32") >= 10**8
+    assert min(counts.values()) >= 10**7
+    evaluation = accuracy["log2 of errors of the evaluation"]
+    assert evaluation["elements"] > 10_000
+    assert max(evaluation[kind] for kind in ("weights", "dx", "ds", "db")) < -90
+
+
+def test_random_rows_can_be_made_again(accuracy: dict[str, Any]) -> None:
+    rows = [row for row in accuracy["rows"] if row["dtype"] == "float32"]
+    for row in rows[:: len(DISTRIBUTIONS)]:
+        worst = row["weights"]["worst"]
+        own = (row["function"], row["distribution"], worst["length"], worst["rows"])
+        block = Block("float32", *own)
+        assert block.seed == worst["seed"]
+        x = block.make().x[worst["row"]]
+        found = (float(v).hex() for v in (x[worst["entry"]], x.min(), x.max()))
+        assert tuple(found) == (worst["x"], worst["min"], worst["max"])
+
+
 def test_all_kernels_are_compiled(results: dict[str, Any]) -> None:
     names = {
         f"{function}{direction} {dtype}"
@@ -80,11 +133,10 @@ def test_all_kernels_are_compiled(results: dict[str, Any]) -> None:
 
 
 def test_numbers_are_those_of_the_code() -> None:
-    assert TOGETHER == SHORT_CHUNKS * LANES
-    assert f"| up to {TOGETHER} entries | {TILE_ROWS} at a time" in TEXT
+    assert f"| up to {SHORT_LENGTH} entries | {LANES} at a time" in TEXT
     assert f"| up to {WHOLE_LENGTH:,} entries | one at a time" in TEXT
     assert f"blocks of {BLOCK:,} entries" in TEXT
-    assert f"| {TILE_ROWS} neighbouring rows together" in TEXT
+    assert f"| {BAND_ROWS} neighbouring rows are copied together" in TEXT
     assert f"{LANES} sums side by side" in TEXT
     assert f"in vectors of {LANES} numbers" in TEXT
     assert f"Results of {STREAMED_BYTES >> 20} MiB and more" in TEXT

@@ -58,7 +58,7 @@ def compiled(function: str, dtype: str, *, gradients: bool) -> Callable[..., int
     """Return a compiled kernel; see ``_kernels.py``."""
     rows = rows_of_kind(_STORAGES[dtype], _FUNCTIONS[function], gradients)
     rows.__qualname__ = f"{function}_{dtype}_{'gradients' if gradients else 'weights'}"
-    dispatcher: Any = njit(nogil=True, error_model="numpy")(rows)
+    dispatcher: Any = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(rows)
     dispatcher._cache = _Cache(rows)
     dispatcher.compile(_SIGNATURE)
     dispatcher.disable_compile()

@@ -28,25 +28,34 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LANES",
-    "absent",
     "absolute",
+    "add_where_equal",
+    "both_masks",
     "count",
     "doubles",
+    "either_mask",
     "equal",
     "floats",
     "fma",
     "full",
     "full_float",
+    "has_float_of",
+    "has_of",
+    "ints",
     "larger",
     "larger_double_or_nan",
     "larger_or_nan",
     "largest_double_or_nan",
     "largest_lane_or_nan",
-    "largest_of_rows_or_nan",
     "less",
     "masks",
+    "minus_absolute",
+    "no_counts",
+    "numbers_of",
     "operation",
+    "opposite_mask",
     "picked",
+    "present_or",
     "scalar_fma",
     "select",
     "select_float",
@@ -56,9 +65,10 @@ __all__ = [
     "smaller_double",
     "smallest_double",
     "smallest_lane",
+    "sum_of_counts",
     "sum_of_lanes",
+    "sum_of_vectors",
     "sum_of_word_lanes",
-    "sums_of_rows",
     "widen",
 ]
 
@@ -85,6 +95,7 @@ class _VectorModel(models.PrimitiveModel):
 doubles = Vector("double", _DOUBLE)
 floats = Vector("float", _FLOAT)
 shorts = Vector("short", _SHORT)
+ints = Vector("int", _INT)
 masks = Vector("mask", _BIT)
 
 
@@ -217,15 +228,31 @@ def less(builder: Any, a: Any, b: Any) -> Any:
     return builder.fcmp_ordered("<", a, b)
 
 
-@operation(masks, floats)
-def absent(builder: Any, a: Any) -> Any:
-    """Where an entry is -inf."""
-    return builder.fcmp_ordered("==", a, _constant(a.type, -math.inf))
+@operation(masks, masks, masks)
+def both_masks(builder: Any, a: Any, b: Any) -> Any:
+    return builder.and_(a, b)
+
+
+@operation(masks, masks, masks)
+def either_mask(builder: Any, a: Any, b: Any) -> Any:
+    return builder.or_(a, b)
+
+
+@operation(masks, masks)
+def opposite_mask(builder: Any, a: Any) -> Any:
+    return builder.not_(a)
 
 
 @operation(doubles, masks, doubles, doubles)
 def select(builder: Any, where: Any, a: Any, b: Any) -> Any:
     return builder.select(where, a, b)
+
+
+@operation(floats, floats, floats)
+def present_or(builder: Any, a: Any, b: Any) -> Any:
+    """Return a where it is not -inf, b elsewhere."""
+    absent = builder.fcmp_ordered("==", a, _constant(a.type, -math.inf))
+    return builder.select(absent, b, a)
 
 
 @operation(floats, masks, floats, floats)
@@ -238,6 +265,54 @@ def count(builder: Any, where: Any) -> Any:
     """How many lanes are true."""
     bits = builder.bitcast(where, ir.IntType(LANES))
     return builder.zext(builder.ctpop(bits), _LONG)
+
+
+# Counts of entries lane by lane: to count the lanes of each comparison would take longer than it.
+
+
+@operation(ints)
+def no_counts(builder: Any) -> Any:
+    del builder
+    return _constant(ints.llvm, 0)
+
+
+@operation(ints, ints, floats, floats)
+def add_where_equal(builder: Any, counts: Any, a: Any, b: Any) -> Any:
+    """Count one more where a = b."""
+    equal_lanes = builder.sext(builder.fcmp_ordered("==", a, b), ints.llvm)
+    return builder.sub(counts, equal_lanes)
+
+
+@operation(types.int64, ints)
+def sum_of_counts(builder: Any, counts: Any) -> Any:
+    total = _call(builder, f"llvm.vector.reduce.add.v{LANES}i32", _INT, [counts])
+    return builder.zext(total, _LONG)
+
+
+@operation(doubles, ints)
+def numbers_of(builder: Any, counts: Any) -> Any:
+    """Return counts as doubles."""
+    return builder.sitofp(counts, doubles.llvm)
+
+
+def _has(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    found = builder.or_(
+        builder.fcmp_ordered("==", a, _splat(builder, b, a.type)),
+        builder.fcmp_ordered("==", a, _splat(builder, c, a.type)),
+    )
+    return _call(builder, f"llvm.vector.reduce.or.v{LANES}i1", _BIT, [found])
+
+
+@operation(types.boolean, doubles, types.float64, types.float64)
+def has_of(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """Whether any lane is one of two numbers."""
+    return _has(builder, a, b, c)
+
+
+@operation(types.boolean, floats, types.float32, types.float32)
+def has_float_of(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """Whether any lane is one of two numbers."""
+    return _has(builder, a, b, c)
 
 
 @operation(doubles, doubles, doubles)
@@ -287,6 +362,12 @@ def absolute(builder: Any, a: Any) -> Any:
     return _call(builder, f"llvm.fabs.v{LANES}f64", a.type, [a])
 
 
+@operation(doubles, doubles)
+def minus_absolute(builder: Any, a: Any) -> Any:
+    """Return -|a|."""
+    return builder.fneg(_call(builder, f"llvm.fabs.v{LANES}f64", a.type, [a]))
+
+
 def _over_lanes(builder: Any, a: Any, combine: Callable[[Any, Any], Any]) -> Any:
     """Halves with halves, until one number is left."""
     width = LANES
@@ -297,53 +378,23 @@ def _over_lanes(builder: Any, a: Any, combine: Callable[[Any, Any], Any]) -> Any
     return builder.extract_element(a, _INT(0))
 
 
-def _over_rows(builder: Any, load: Callable[[int], Any], combine: Callable[[Any, Any], Any]) -> Any:
-    """Return the same of LANES vectors at once: lane r is what vector r comes to.
-
-    Of two vectors, both halves of each go into one, which is halved with the next such one.
-    """
-
-    def combined(first: int, rows: int) -> Any:
-        if rows == 1:
-            return load(first)
-        low = combined(first, rows // 2)
-        high = combined(first + rows // 2, rows // 2)
-        # Either has segments of this width for each of its rows.
-        width = 2 * LANES // rows
-        starts = range(0, 2 * LANES, width)
-        upper = [start + i for start in starts for i in range(width // 2)]
-        lower = [start + width // 2 + i for start in starts for i in range(width // 2)]
-        return combine(
-            builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(_INT, LANES), upper)),
-            builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(_INT, LANES), lower)),
-        )
-
-    return combined(0, LANES)
-
-
-def _loader(builder: Any, address: Any, vector: Any) -> Callable[[int], Any]:
-    size = 4 if vector.element == _FLOAT else 8
-
-    def load(row: int) -> Any:
-        at = builder.add(address, _LONG(size * LANES * row))
-        value = builder.load(builder.inttoptr(at, vector.as_pointer()))
-        value.align = size
-        return value
-
-    return load
-
-
 @operation(doubles, types.int64)
-def sums_of_rows(builder: Any, address: Any) -> Any:
-    """Return the sums of LANES vectors behind each other, as `sum_of_lanes` adds them."""
-    return _over_rows(builder, _loader(builder, address, doubles.llvm), builder.fadd)
+def sum_of_vectors(builder: Any, address: Any) -> Any:
+    """Return the sum of LANES vectors behind each other: in each lane, what `sum_of_lanes` adds."""
+    size = 8 * LANES
 
+    def halved(first: int, width: int) -> Any:
+        # Lanes that are so far apart have met before.
+        if width == LANES:
+            at = builder.inttoptr(
+                builder.add(address, _LONG(size * first)), doubles.llvm.as_pointer()
+            )
+            value = builder.load(at)
+            value.align = 8
+            return value
+        return builder.fadd(halved(first, 2 * width), halved(first + width, 2 * width))
 
-@operation(floats, types.int64)
-def largest_of_rows_or_nan(builder: Any, address: Any) -> Any:
-    """Return the same of the largest lanes."""
-    load = _loader(builder, address, floats.llvm)
-    return _over_rows(builder, load, partial(_larger_or_nan, builder))
+    return halved(0, 1)
 
 
 @operation(types.float64, doubles)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "AXES",
+    "BAND_ROWS",
     "BFLOAT16",
     "BLOCK",
     "DETACH",
@@ -49,7 +50,10 @@ STEPS, SIZES, STRIDES, FIELDS = 6, 10, 18, 74
 X, DY, OUT, MASK, PARAMETER_S, PARAMETER_B, PARAMETER_N = 0, 1, 2, 3, 4, 5, 6
 
 TILE_ROWS = 16
-"""Rows that are taken together where neighbouring rows, not entries, are neighbours in memory."""
+"""Rows that are turned together where neighbouring rows, not entries, are neighbours in memory."""
+BAND_ROWS = 64
+"""Rows that are copied together there, tile after tile: each line of memory is in a page of its
+own, so that to find it takes longer than to read those behind it."""
 BLOCK = 32768
 """Entries that are summed together; what blocks of longer rows come to is added in order."""
 RECORD = 16

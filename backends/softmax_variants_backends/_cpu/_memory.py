@@ -28,6 +28,7 @@ __all__ = [
     "load_halves",
     "load_long",
     "load_mask",
+    "load_shorts",
     "load_some_doubles",
     "load_some_floats",
     "prefetch",
@@ -44,6 +45,7 @@ __all__ = [
     "store_some_doubles",
     "store_some_floats",
     "stream_doubles",
+    "stream_floats",
     "stream_rounded",
     "stream_shorts",
 ]
@@ -84,6 +86,11 @@ def _constant(kind: Any, value: float) -> Any:
 @operation(doubles, types.int64)
 def load_doubles(builder: Any, address: Any) -> Any:
     return _load(builder, address, doubles.llvm)
+
+
+@operation(shorts, types.int64)
+def load_shorts(builder: Any, address: Any) -> Any:
+    return _load(builder, address, shorts.llvm)
 
 
 @operation(floats, types.int64)
@@ -268,6 +275,11 @@ def _stream(builder: Any, address: Any, value: Any) -> None:
 def stream_rounded(builder: Any, address: Any, value: Any) -> None:
     """Store doubles rounded to float, past the caches."""
     _stream(builder, address, builder.fptrunc(value, floats.llvm))
+
+
+@operation(types.void, types.int64, floats)
+def stream_floats(builder: Any, address: Any, value: Any) -> None:
+    _stream(builder, address, value)
 
 
 @operation(types.void, types.int64, doubles)

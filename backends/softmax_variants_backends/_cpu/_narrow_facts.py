@@ -11,49 +11,78 @@ import numpy as np
 from ._functions import inlined
 from ._intrinsics import (
     LANES,
-    absent,
-    count,
+    add_where_equal,
     full_float,
     larger_or_nan,
     largest_lane_or_nan,
-    select_float,
+    no_counts,
+    present_or,
     smaller,
     smallest_lane,
+    sum_of_counts,
 )
+from ._lanes import below, chosen, like
 from ._layout import FROM_COUNT, FROM_NUMBER, MINMAX, NORMALIZED, PLAIN, SA_SOFTMAX, SOFTMAX, SSMAX
 from ._logarithm import add_words, logarithm, multiply_words
 from ._memory import load_floats
 
-__all__ = ["extrema", "facts"]
+__all__ = ["extrema", "facts", "gate_facts"]
 
 _INFINITY = np.float32(np.inf)
 _BYTES = 4 * LANES
 
 
 @inlined
-def extrema(function, gradients, row, whole, tail, chunks):
+def extrema(function, row, whole, tail, chunks):
     """Return the largest logit, NaN if one is, the smallest present one, and how many there are.
 
     Three more numbers are wanted of rows of binary64 only. Chunk c of the row is at ``row`` if
-    c < whole, else at ``tail``. The weights of softmax want the first only.
+    c < whole, else at ``tail``. Softmax wants the first only.
     """
     high, low = full_float(-_INFINITY), full_float(_INFINITY)
-    present = 0
-    for c in range(chunks):
-        x = load_floats(row + _BYTES * c if c < whole else tail)
+    for c in range(whole):
+        x = load_floats(row + _BYTES * c)
         high = larger_or_nan(x, high)
-        if function != SOFTMAX or gradients:
-            gone = absent(x)
-            low = smaller(select_float(gone, full_float(_INFINITY), x), low)
-            present += LANES - count(gone)
+        if function != SOFTMAX:
+            low = smaller(x, low)
+    absent = no_counts()
+    if function != SOFTMAX and np.float64(smallest_lane(low)) == -math.inf:
+        low = full_float(_INFINITY)
+        for c in range(whole):
+            x = load_floats(row + _BYTES * c)
+            absent = add_where_equal(absent, x, full_float(-_INFINITY))
+            low = smaller(present_or(x, full_float(_INFINITY)), low)
+    if whole < chunks:
+        # Lanes behind the last entry count as absent.
+        x = load_floats(tail)
+        high = larger_or_nan(x, high)
+        absent = add_where_equal(absent, x, full_float(-_INFINITY))
+        low = smaller(present_or(x, full_float(_INFINITY)), low)
     return (
         np.float64(largest_lane_or_nan(high)),
         np.float64(smallest_lane(low)),
-        present,
+        chunks * LANES - sum_of_counts(absent),
         0.0,
         0.0,
         0.0,
     )
+
+
+@inlined
+def gate_facts(form, empty, smallest, largest):
+    """Return the gate's lambda and D: of a row, or of rows in the lanes of vectors."""
+    lower, span = like(smallest, 0.0), like(smallest, 1.0)
+    if form != PLAIN:
+        lower = smallest
+        if form == NORMALIZED:
+            lower = chosen(below(0.0, smallest), 0.0, smallest)
+        lower = chosen(empty, 0.0, lower)
+    if form >= MINMAX:
+        span = largest
+        if form == NORMALIZED:
+            span = chosen(below(largest, 0.0), 0.0, largest)
+        span = chosen(empty, 1.0, span - lower)
+    return lower, span
 
 
 @inlined
@@ -94,9 +123,6 @@ def facts(function, form, length, extrema, parameters):
             scale, log_n = 0.0, 0.0
         if scale < 0.0:
             pivot = smallest
-    if function == SA_SOFTMAX and not empty:
-        if form != PLAIN:
-            lower = 0.0 if form == NORMALIZED and smallest > 0.0 else smallest
-        if form >= MINMAX:
-            span = (0.0 if form == NORMALIZED and largest < 0.0 else largest) - lower
+    if function == SA_SOFTMAX:
+        lower, span = gate_facts(form, empty, smallest, largest)
     return empty, invalid, pivot, scale, log_n, lower, span

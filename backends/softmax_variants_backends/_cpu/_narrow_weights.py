@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import math
 
-from ._exponential import FLOOR, exponential
+from ._exponential import exponential, precision_of
 from ._functions import inlined
-from ._intrinsics import LANES, equal, full, select, sum_of_lanes, widen
+from ._intrinsics import LANES, equal, full, minus_absolute, select, sum_of_lanes, widen
 from ._layout import SA_SOFTMAX, SSMAX
 from ._memory import load_doubles, load_floats, prefetch, store_doubles
 from ._storage import load_row, size_of, store, working_size
@@ -29,19 +29,22 @@ _FLOATS, _DOUBLES = 4 * LANES, 8 * LANES
 
 
 @inlined
-def argument(function, x, pivot, scale):
-    """Return exp's argument, shifted first and scaled then: an error of 2^-52 of it."""
-    difference = x - pivot
+def argument(function, difference, scale):
+    """Return exp's argument, shifted first and scaled then: an error of 2^-52 of it.
+
+    ``difference`` is x - v: -inf where an entry is absent, whatever the sign of c. For those that
+    are present c (x - v) <= 0. A c of 0 makes NaN of -inf, which the exponential takes for it.
+    """
     if function != SSMAX:
         return difference
-    # A c of 0 or less makes something else of an absent entry's -inf.
-    return select(equal(x, full(-math.inf)), full(FLOOR), difference * scale)
+    return minus_absolute(difference * scale)
 
 
 @inlined
 def gate_numerator(x, lower):
     """X - lambda; 0 for absent entries."""
-    return select(equal(x, full(-math.inf)), full(0.0), x - lower)
+    difference = x - lower
+    return select(equal(difference, full(-math.inf)), full(0.0), difference)
 
 
 @inlined
@@ -51,6 +54,7 @@ def sum_of_powers(storage, function, kept, row, whole, tail, chunks, pivot, scal
     What the factor will multiply, exp times the gate's numerator, is stored at ``kept``. The row
     that begins ``ahead`` bytes after this one is asked for meanwhile.
     """
+    precision = precision_of(storage, gradients=False)
     total = full(0.0)
     first = 0
     while first < chunks:
@@ -59,7 +63,7 @@ def sum_of_powers(storage, function, kept, row, whole, tail, chunks, pivot, scal
         for c in range(first, stop):
             at = row + _FLOATS * c
             x = widen(load_floats(at if c < whole else tail))
-            power = exponential(storage, argument(function, x, pivot, scale))
+            power = exponential(precision, argument(function, x - pivot, scale))
             part = part + power
             if function == SA_SOFTMAX:
                 power = power * gate_numerator(x, lower)

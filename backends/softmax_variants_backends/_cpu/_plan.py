@@ -101,8 +101,11 @@ class Plan:
         wanted = max(
             -(-self.rows // (threads * PARTS_EACH)), -(-GRAIN // (PARTS_EACH * self.length))
         )
-        if self.strided or wanted > fields.TILE_ROWS:
-            wanted = -(-wanted // fields.TILE_ROWS) * fields.TILE_ROWS
+        together = fields.TILE_ROWS
+        if self.strided and wanted > fields.BAND_ROWS:
+            together = fields.BAND_ROWS
+        if self.strided or wanted > together:
+            wanted = -(-wanted // together) * together
         return wanted
 
 

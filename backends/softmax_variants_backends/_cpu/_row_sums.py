@@ -87,6 +87,7 @@ def sums_of_kind(storage: int, function: int, gradients: bool) -> Any:  # noqa: 
                 lower,
                 load_double(note + SMALLEST),
                 load_double(note + LARGEST),
+                ahead,
             )
             return total, 0.0, weighted, 0.0, third, 0.0, fourth, 0.0, low, high
         total = sum_of_powers(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._functions import inlined
+from ._functions import called, inlined
 from ._intrinsics import LANES, full, full_float, select, select_float, widen
 from ._layout import FLOAT16, FLOAT32, FLOAT64
 from ._memory import (
@@ -48,6 +48,7 @@ from ._transpose import (
 )
 
 __all__ = [
+    "chunk_at",
     "copy_in",
     "copy_in_tail",
     "copy_out",
@@ -82,7 +83,8 @@ def load_row(storage, address):
 
 
 @inlined
-def _chunk_at(storage, address):
+def chunk_at(storage, address):
+    """Return entries that are side by side, of 32 bits or less."""
     if storage == FLOAT32:
         return load_floats(address)
     if storage == FLOAT16:
@@ -130,7 +132,7 @@ def store(storage, stream, address, value):
             store_shorts(address, rounded)
 
 
-@inlined
+@called
 def copy_in(
     storage, source, step, apart, mask, mask_step, mask_apart, rows, count, target, pitch, fill
 ):
@@ -152,23 +154,29 @@ def copy_in(
                         own = select(load_mask(mask + r * mask_apart + j), own, full(fill))
                     store_doubles(to, own)
                 else:
-                    value = _chunk_at(storage, at)
+                    value = chunk_at(storage, at)
                     if mask != 0:
                         present = load_mask(mask + r * mask_apart + j)
                         value = select_float(present, value, full_float(fill))
                     store_floats(to, value)
-    if apart == 1 and rows == LANES and mask == 0:
-        done = count - count % LANES
+    if apart == 1 and mask == 0:
+        # Tile after tile along the line of memory that they share, or neighbouring ones.
+        tiled, done = rows - rows % LANES, count - count % LANES
         for j in range(0, done, LANES):
-            at, to = source + size * j * step, target + to_size * j
-            if storage == FLOAT64:
-                doubles_to_rows(at, size * step, to, pitch)
-            elif storage == FLOAT32:
-                floats_to_rows(at, size * step, to, pitch)
-            elif storage == FLOAT16:
-                halves_to_rows(at, size * step, to, pitch)
-            else:
-                bfloats_to_rows(at, size * step, to, pitch)
+            for r in range(0, tiled, LANES):
+                at, to = source + size * (j * step + r), target + r * pitch + to_size * j
+                if storage == FLOAT64:
+                    doubles_to_rows(at, size * step, to, pitch)
+                elif storage == FLOAT32:
+                    floats_to_rows(at, size * step, to, pitch)
+                elif storage == FLOAT16:
+                    halves_to_rows(at, size * step, to, pitch)
+                else:
+                    bfloats_to_rows(at, size * step, to, pitch)
+        for j in range(done):
+            for r in range(tiled, rows):
+                at, to = source + size * (r + j * step), target + r * pitch + to_size * j
+                _store_entry(storage, to, _entry_at(storage, at))
     for j in range(done, count):
         for r in range(rows):
             at, to = source + size * (r * apart + j * step), target + r * pitch + to_size * j
@@ -201,26 +209,35 @@ def copy_out_tail(storage, source, count, target):
 
 
 @inlined
+def _copy_entry(storage, source, target):
+    if storage == FLOAT64:
+        store_double(target, load_double(source))
+    elif storage == FLOAT32:
+        store_float(target, load_float(source))
+    else:
+        copy_short(target, source)
+
+
+@called
 def copy_out(storage, source, pitch, rows, count, target, step, apart):
     """Copy results, which are in the format of memory already."""
     size = size_of(storage)
     done = 0
-    if apart == 1 and rows == LANES:
-        done = count - count % LANES
+    if apart == 1:
+        tiled, done = rows - rows % LANES, count - count % LANES
         for j in range(0, done, LANES):
-            at, to = source + size * j, target + size * j * step
-            if storage == FLOAT64:
-                doubles_to_columns(at, pitch, to, size * step)
-            elif storage == FLOAT32:
-                floats_to_columns(at, pitch, to, size * step)
-            else:
-                shorts_to_columns(at, pitch, to, size * step)
+            for r in range(0, tiled, LANES):
+                at, to = source + r * pitch + size * j, target + size * (j * step + r)
+                if storage == FLOAT64:
+                    doubles_to_columns(at, pitch, to, size * step)
+                elif storage == FLOAT32:
+                    floats_to_columns(at, pitch, to, size * step)
+                else:
+                    shorts_to_columns(at, pitch, to, size * step)
+        for j in range(done):
+            for r in range(tiled, rows):
+                _copy_entry(storage, source + r * pitch + size * j, target + size * (j * step + r))
     for j in range(done, count):
         for r in range(rows):
             at, to = source + r * pitch + size * j, target + size * (r * apart + j * step)
-            if storage == FLOAT64:
-                store_double(to, load_double(at))
-            elif storage == FLOAT32:
-                store_float(to, load_float(at))
-            else:
-                copy_short(to, at)
+            _copy_entry(storage, at, to)

@@ -18,6 +18,7 @@ from ._functions import called
 from ._intrinsics import LANES
 from ._layout import (
     AXES,
+    BAND_ROWS,
     BLOCK,
     DETACH,
     DY,
@@ -35,30 +36,8 @@ from ._layout import (
     TILE_ROWS,
     X,
 )
-from ._memory import fence, load_long, store_byte, store_double, store_long
-from ._narrow_facts import extrema, facts
-from ._notes import (
-    AT,
-    DY_AT,
-    DY_TAIL,
-    EMPTY,
-    INVALID,
-    INVERSE,
-    INVERSE_LOW,
-    LARGEST,
-    LEFT,
-    LOG_N,
-    LOG_N_LOW,
-    LOWER,
-    NOTES,
-    PIVOT,
-    SCALE,
-    SCALE_LOW,
-    SMALLEST,
-    SPAN,
-    SUMS,
-    TAIL,
-)
+from ._memory import fence, load_long, store_byte, store_long
+from ._notes import AT, DY_AT, DY_TAIL, LEFT, NOTES, SUMS, TAIL
 from ._offsets import field, is_tiled, offset_of, row_distance
 from ._records import (
     SUMS_IN_RECORD,
@@ -69,12 +48,13 @@ from ._records import (
     store_extrema,
     store_sums,
 )
+from ._row_facts import extrema_of_kind, note_facts_of_kind, note_place
 from ._row_parameters import parameters_of_row
 from ._row_results import results_of_kind
 from ._row_sums import sums_of_kind
-from ._short_rows import SHORT_CHUNKS, short_rows
-from ._storage import copy_in, copy_in_tail, copy_out, copy_out_tail, size_of, working_size
-from ._wide_facts import extrema_of_wide, facts_of_wide
+from ._short_rows import SHORT_BYTES, short_rows_of_kind
+from ._short_tiles import SHORT_LENGTH
+from ._storage import copy_in, copy_out, copy_out_tail, size_of, working_size
 
 __all__ = ["EXTREMA_OF_BLOCKS", "SUMS_OF_BLOCKS", "WHOLE", "WRITE_BLOCKS", "rows_of_kind"]
 
@@ -84,30 +64,36 @@ WHOLE, EXTREMA_OF_BLOCKS, SUMS_OF_BLOCKS, WRITE_BLOCKS = -1, 0, 1, 2
 STREAMED_BYTES = 1 << 25
 """Results of this size, which no cache keeps until they are wanted, are written past them: the
 lines that they go to are not read first."""
-TOGETHER = 128
-"""Entries that rows have at most to be taken together where they are not neighbours."""
+BAND_BYTES = 1 << 21
+"""Scratch space of rows that are copied together, at most; a tile of them is always."""
 LINE = 64
 CHUNK = 8 * LANES
 """The bytes of a chunk at most."""
 
 
 @called
-def _together(layout, gradients, entries):
-    """Return how many rows are taken together."""
-    tiled = is_tiled(layout, X) or is_tiled(layout, OUT) or (gradients and is_tiled(layout, DY))
-    return TILE_ROWS if tiled or entries <= TOGETHER else 1
+def _together(layout, wide, gradients, entries):
+    """Return how many rows are taken together, and how many of them side by side."""
+    side = TILE_ROWS if entries <= SHORT_LENGTH else 1
+    if side == TILE_ROWS and not wide:
+        return side, side
+    if is_tiled(layout, X) or is_tiled(layout, OUT) or (gradients and is_tiled(layout, DY)):
+        return max(TILE_ROWS, min(BAND_ROWS, BAND_BYTES // (8 * entries) // LANES * LANES)), side
+    return side, side
 
 
 def rows_of_kind(storage: int, function: int, gradients: bool) -> Any:  # noqa: FBT001
     """Return what evaluates rows of one format and function, for numba to compile."""
     wide = storage == FLOAT64
-    softmax_weights = function == SOFTMAX and not gradients and not wide
     # Sums of a row that are wanted, and numbers kept of an entry.
     pairs = 1 if not gradients else 2 if function == SOFTMAX else 4
     kept_numbers = 2 if wide and not gradients else 1
 
+    extrema_of_row = extrema_of_kind(storage, function, gradients)
+    note_facts = note_facts_of_kind(storage, function, gradients)
     sums_of_block = sums_of_kind(storage, function, gradients)
     write_row = results_of_kind(storage, function, gradients, pairs)
+    short_rows = short_rows_of_kind(storage, function, gradients)
 
     def rows_or_blocks(
         stage,
@@ -146,16 +132,19 @@ def rows_of_kind(storage: int, function: int, gradients: bool) -> Any:  # noqa: 
 
         # Scratch space for rows that are taken together.
         most = length if stage == WHOLE else min(length, BLOCK)
-        together = _together(layout, gradients, most)
+        together, side = _together(layout, wide, gradients, most)
         most_chunks = (most + LANES - 1) // LANES
         kept_pitch = 8 * kept_numbers * LANES * most_chunks + LINE
         # Not a multiple of what one set of a cache has.
         pitch = own_size * LANES * most_chunks + LINE
-        row_bytes = kept_pitch + 3 * pitch + 3 * CHUNK + 8 * NOTES
-        scratch = np.empty(together * row_bytes + (LANES + 1) * CHUNK + LINE, np.uint8)
-        lanes = (scratch.ctypes.data + LINE - 1) // LINE * LINE
-        kept = lanes + (LANES + 1) * CHUNK
-        tails = kept + together * kept_pitch
+        row_bytes = 3 * pitch + 3 * CHUNK + 8 * NOTES
+        short = not wide and stage == WHOLE and length <= SHORT_LENGTH
+        short_bytes = SHORT_BYTES if short else 0
+        size_of_scratch = short_bytes + side * kept_pitch + together * row_bytes
+        scratch = np.empty(size_of_scratch + LINE, np.uint8)
+        space = (scratch.ctypes.data + LINE - 1) // LINE * LINE
+        kept = space + short_bytes
+        tails = kept + side * kept_pitch
         own_x = tails + together * 3 * CHUNK
         own_dy = own_x + together * pitch
         own_out = own_dy + together * pitch
@@ -175,9 +164,17 @@ def rows_of_kind(storage: int, function: int, gradients: bool) -> Any:  # noqa: 
             rest = entries - whole * LANES
             chunks = whole + (1 if rest else 0)
 
+            if short and taken == LANES:
+                numbers = s_value, b_value, log_n, log_n_low
+                if short_rows(
+                    layout, row, x, dy, out, mask, s, b, n, n_low, terms, numbers, space, large
+                ):
+                    unit += taken
+                    continue
+
             if x_copied:
                 at = x + size * (offset_of(layout, X, row) + start * x_step)
-                own_mask = mask
+                own_mask = 0
                 if mask != 0:
                     own_mask = mask + offset_of(layout, MASK, row) + start * mask_step
                 copy_in(
@@ -211,193 +208,105 @@ def rows_of_kind(storage: int, function: int, gradients: bool) -> Any:  # noqa: 
                     0.0,
                 )
 
-            if softmax_weights and stage == WHOLE and taken == LANES and chunks <= SHORT_CHUNKS:
-                at, at_pitch, tail = own_x, pitch, own_x + own_size * LANES * whole
-                tail_pitch = pitch
-                if not x_copied:
-                    at = x + size * offset_of(layout, X, row)
-                    at_pitch = size * row_distance(layout, X)
-                    tail, tail_pitch = tails, 3 * CHUNK
-                    if rest:
-                        for r in range(taken):
-                            own = at + r * at_pitch + size * LANES * whole
-                            copy_in_tail(storage, own, rest, tail + r * tail_pitch, -math.inf)
-                target, target_pitch = own_out, pitch
-                if not out_copied:
-                    target = out + size * offset_of(layout, OUT, row)
-                    target_pitch = size * row_distance(layout, OUT)
-                stream = large and not out_copied and target % 16 == 0 and target_pitch % 16 == 0
-                if short_rows(
-                    storage,
-                    at,
-                    at_pitch,
-                    tail,
-                    tail_pitch,
-                    whole,
-                    chunks,
-                    kept,
-                    lanes,
-                    stream,
-                    target,
-                    target_pitch,
-                    tails + 2 * CHUNK,
-                    3 * CHUNK,
-                ):
-                    if rest:
-                        for r in range(taken):
-                            to = target + r * target_pitch + size * LANES * whole
-                            own = tails + 2 * CHUNK + r * 3 * CHUNK
-                            copy_out_tail(storage, own, rest, to)
-                    if out_copied:
-                        at = out + size * offset_of(layout, OUT, row)
-                        copy_out(
-                            storage,
-                            own_out,
-                            pitch,
-                            taken,
-                            entries,
-                            at,
-                            out_step,
-                            row_distance(layout, OUT),
-                        )
-                    unit += taken
-                    continue
-
-            # Extrema, and what follows from them.
-            for r in range(taken):
-                note = notes + 8 * NOTES * r
-                # Whole chunks are read and written where they are, an incomplete one elsewhere.
-                if x_copied:
+            for first in range(0, taken, side):
+                last = min(first + side, taken)
+                # Extrema, and what follows from them.
+                for r in range(first, last):
+                    note = notes + 8 * NOTES * r
                     at = own_x + r * pitch
-                    tail = at + own_size * LANES * whole
-                else:
-                    at = x + size * (offset_of(layout, X, row + r) + start)
+                    if not x_copied:
+                        at = x + size * (offset_of(layout, X, row + r) + start)
                     tail = tails + 3 * CHUNK * r
-                    if rest:
-                        copy_in_tail(storage, at + size * LANES * whole, rest, tail, -math.inf)
-                store_long(note + AT, at)
-                store_long(note + TAIL, tail)
-                dy_at, dy_tail = 0, 0
-                if gradients:
-                    if dy_copied:
-                        dy_at = own_dy + r * pitch
-                        dy_tail = dy_at + own_size * LANES * whole
-                    else:
-                        dy_at = dy + size * (offset_of(layout, DY, row + r) + start)
-                        dy_tail = tails + 3 * CHUNK * r + CHUNK
-                        if rest:
-                            copy_in_tail(storage, dy_at + size * LANES * whole, rest, dy_tail, 0.0)
-                    store_long(note + DY_AT, dy_at)
-                    store_long(note + DY_TAIL, dy_tail)
-                if stage <= EXTREMA_OF_BLOCKS:
-                    if wide:
-                        found = extrema_of_wide(
-                            function, gradients, at, dy_at, dy_tail, whole, tail, chunks
-                        )
-                    else:
-                        found = extrema(function, gradients, at, whole, tail, chunks)
-                else:
-                    found = all_extrema(records, blocks, row + r)
-                if stage == EXTREMA_OF_BLOCKS:
-                    store_extrema(record_of(records, blocks, row + r, block), found)
-                    continue
-                parameters = (0.0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
-                if function == SSMAX:
-                    parameters = parameters_of_row(
-                        layout, row + r, s, b, n, n_low, s_value, b_value, log_n, log_n_low
+                    note_place(
+                        *(storage, note + AT, note + TAIL),
+                        *(x_copied, at, whole, rest, tail, -math.inf),
                     )
-                store_double(note + LARGEST, found[0])
-                store_double(note + SMALLEST, found[1])
-                if wide:
-                    own = facts_of_wide(function, gradients, form, length, found, parameters)
-                    store_long(note + EMPTY, own[0])
-                    store_long(note + LEFT, own[1])
-                    store_long(note + INVALID, 0)
-                    store_double(note + PIVOT, own[2])
-                    store_double(note + SCALE, own[3])
-                    store_double(note + SCALE_LOW, own[4])
-                    store_double(note + LOG_N, own[5])
-                    store_double(note + LOG_N_LOW, own[6])
-                    store_double(note + LOWER, own[7])
-                    store_double(note + SPAN, own[8])
-                    store_double(note + INVERSE, own[9])
-                    store_double(note + INVERSE_LOW, own[10])
-                else:
-                    own = facts(function, form, length, found, parameters)
-                    store_long(note + EMPTY, own[0])
-                    store_long(note + LEFT, 0)
-                    store_long(note + INVALID, own[1])
-                    store_double(note + PIVOT, own[2])
-                    store_double(note + SCALE, own[3])
-                    store_double(note + LOG_N, own[4])
-                    store_double(note + LOWER, own[5])
-                    store_double(note + SPAN, own[6])
-            if stage == EXTREMA_OF_BLOCKS:
-                unit += taken
-                continue
-
-            # Exponentials and their sums.
-            for r in range(taken):
-                note = notes + 8 * NOTES * r
-                if load_long(note + LEFT):
-                    continue
-                sums_at = note + SUMS
-                if stage == SUMS_OF_BLOCKS:
-                    sums_at = record_of(records, blocks, row + r, block) + SUMS_IN_RECORD
-                # The tree of a sum has blocks, whether the row is split there or not.
-                first = 0
-                while first < chunks:
-                    own_chunks = min(chunks - first, BLOCK // LANES)
-                    at = load_long(note + AT) + own_size * LANES * first
-                    dy_at = 0
                     if gradients:
-                        dy_at = load_long(note + DY_AT) + own_size * LANES * first
-                    own_kept = kept + kept_pitch * r + 8 * kept_numbers * LANES * first
-                    ahead = size * length * taken
-                    sums = sums_of_block(
-                        note, own_kept, at, dy_at, whole - first, own_chunks, ahead
-                    )
-                    if first == 0:
-                        store_sums(sums_at, sums, pairs)
+                        at = own_dy + r * pitch
+                        if not dy_copied:
+                            at = dy + size * (offset_of(layout, DY, row + r) + start)
+                        tail += CHUNK
+                        note_place(
+                            *(storage, note + DY_AT, note + DY_TAIL),
+                            *(dy_copied, at, whole, rest, tail, 0.0),
+                        )
+                    if stage <= EXTREMA_OF_BLOCKS:
+                        found = extrema_of_row(note, whole, chunks)
                     else:
-                        add_sums(wide, sums_at, sums, pairs)
-                    first += own_chunks
-                if stage == WRITE_BLOCKS:
-                    all_sums(wide, records, blocks, row + r, sums_at, pairs)
-            if stage == SUMS_OF_BLOCKS:
-                unit += taken
-                continue
+                        found = all_extrema(records, blocks, row + r)
+                    if stage == EXTREMA_OF_BLOCKS:
+                        store_extrema(record_of(records, blocks, row + r, block), found)
+                        continue
+                    parameters = (0.0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
+                    if function == SSMAX:
+                        parameters = parameters_of_row(
+                            layout, row + r, s, b, n, n_low, s_value, b_value, log_n, log_n_low
+                        )
+                    note_facts(note, form, length, found, parameters)
+                if stage == EXTREMA_OF_BLOCKS:
+                    continue
 
-            # Results.
-            for r in range(taken):
-                note = notes + 8 * NOTES * r
-                own_kept = kept + kept_pitch * r
-                target = own_out + r * pitch
-                if not out_copied:
-                    target = out + size * (offset_of(layout, OUT, row + r) + start)
-                stream = large and not out_copied and target % 16 == 0
-                out_tail = tails + 3 * CHUNK * r + 2 * CHUNK
-                is_left = write_row(
-                    note,
-                    own_kept,
-                    whole,
-                    chunks,
-                    form,
-                    field(layout, DETACH) != 0,
-                    stream,
-                    target,
-                    out_tail,
-                    terms + 8 * (row + r) if block == 0 else 0,
-                    rows,
-                )
-                store_long(note + LEFT, is_left)
-                if is_left:
-                    if block == 0:
-                        store_byte(left_rows + row + r, 1)
-                        left_count += 1
-                elif rest:
-                    copy_out_tail(storage, out_tail, rest, target + size * LANES * whole)
-            if out_copied:
+                # Exponentials and their sums.
+                for r in range(first, last):
+                    note = notes + 8 * NOTES * r
+                    if load_long(note + LEFT):
+                        continue
+                    sums_at = note + SUMS
+                    if stage == SUMS_OF_BLOCKS:
+                        sums_at = record_of(records, blocks, row + r, block) + SUMS_IN_RECORD
+                    # The tree of a sum has blocks, whether the row is split there or not.
+                    done = 0
+                    while done < chunks:
+                        own_chunks = min(chunks - done, BLOCK // LANES)
+                        at = load_long(note + AT) + own_size * LANES * done
+                        dy_at = 0
+                        if gradients:
+                            dy_at = load_long(note + DY_AT) + own_size * LANES * done
+                        own_kept = kept + kept_pitch * (r - first) + 8 * kept_numbers * LANES * done
+                        ahead = size * length * (last - first)
+                        sums = sums_of_block(
+                            note, own_kept, at, dy_at, whole - done, own_chunks, ahead
+                        )
+                        if done == 0:
+                            store_sums(sums_at, sums, pairs)
+                        else:
+                            add_sums(wide, sums_at, sums, pairs)
+                        done += own_chunks
+                    if stage == WRITE_BLOCKS:
+                        all_sums(wide, records, blocks, row + r, sums_at, pairs)
+                if stage == SUMS_OF_BLOCKS:
+                    continue
+
+                # Results.
+                for r in range(first, last):
+                    note = notes + 8 * NOTES * r
+                    own_kept = kept + kept_pitch * (r - first)
+                    target = own_out + r * pitch
+                    if not out_copied:
+                        target = out + size * (offset_of(layout, OUT, row + r) + start)
+                    stream = large and not out_copied and target % 16 == 0
+                    out_tail = tails + 3 * CHUNK * r + 2 * CHUNK
+                    is_left = write_row(
+                        note,
+                        own_kept,
+                        whole,
+                        chunks,
+                        form,
+                        field(layout, DETACH) != 0,
+                        stream,
+                        target,
+                        out_tail,
+                        terms + 8 * (row + r) if block == 0 else 0,
+                        rows,
+                    )
+                    store_long(note + LEFT, is_left)
+                    if is_left:
+                        if block == 0:
+                            store_byte(left_rows + row + r, 1)
+                            left_count += 1
+                    elif rest:
+                        copy_out_tail(storage, out_tail, rest, target + size * LANES * whole)
+            if out_copied and stage in (WHOLE, WRITE_BLOCKS):
                 apart = row_distance(layout, OUT)
                 at = out + size * (offset_of(layout, OUT, row) + start * out_step)
                 first = 0
