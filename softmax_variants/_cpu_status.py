@@ -9,7 +9,7 @@ from ._versions import numbers
 
 __all__ = ["NUMBA_MINIMUM", "cpu_kernels_problem"]
 
-NUMBA_MINIMUM = "0.61"
+NUMBA_MINIMUM = "0.62"
 """Oldest version supported, as the package metadata says it too."""
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "device_of",
     "dtype_name",
     "has_bfloat16",
+    "is_usual_float",
     "library_of",
     "shape_of",
     "title",
@@ -35,6 +36,8 @@ COMPAT_PREFIX = "array_api_compat."
 
 NUMPY_DTYPE_NAMES = {np.dtype(name): name for name in ("bool", "float16", "float32", "float64")}
 """The usual dtypes, by a lookup: ``numpy.dtype.name`` is computed anew, in microseconds."""
+
+_USUAL_FLOATS_OF_NUMPY = {dtype for dtype, name in NUMPY_DTYPE_NAMES.items() if name != "bool"}
 
 _TITLES = {
     "numpy": "NumPy",
@@ -93,6 +96,24 @@ def dtype_name(dtype: Any) -> str:
     if name is not None:
         return name
     return dtype.name if dtype.isnative else f"{dtype.name} of foreign byte order ({dtype.str})"
+
+
+def is_usual_float(library: str, dtype: Any) -> bool:
+    """Return whether a dtype is float16, float32, float64 or PyTorch's bfloat16.
+
+    A False means nothing: it is for those whose names take time.
+    """
+    if library == "numpy":
+        return dtype in _USUAL_FLOATS_OF_NUMPY
+    if library != "torch":
+        return False
+    torch = sys.modules["torch"]
+    return (
+        dtype is torch.float32
+        or dtype is torch.bfloat16
+        or dtype is torch.float16
+        or dtype is torch.float64
+    )
 
 
 def has_bfloat16(library: str, array: Any) -> bool:

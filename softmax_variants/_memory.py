@@ -83,7 +83,7 @@ def _overlap(out: Any, x: Any, library: str, others: dict[str, object]) -> str |
         return "out must be x itself or disjoint from it, got an array that overlaps x in part"
     for argument, value in others.items():
         # None and Python numbers have no memory.
-        if value is None or isinstance(value, float):
+        if value is None or isinstance(value, (int, float)):
             continue
         source = _addresses(value, library)
         if source is not None and np.shares_memory(target, source):

@@ -8,18 +8,20 @@ looked at.
 from __future__ import annotations
 
 import math
+import sys
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._catalogue import FORMS
 from ._libraries import (
-    NUMPY_DTYPE_NAMES,
     an_array_of,
     describe,
     device_of,
     dtype_name,
     has_bfloat16,
+    is_usual_float,
     library_of,
     shape_of,
 )
@@ -41,9 +43,8 @@ _FLOATS = ("float16", "float32", "float64")
 def check_logits(x: ArrayT, axis: object, where: object) -> tuple[str, ArrayT, int, Array | None]:
     """Return the library of x, x, the axis counted from the first, and where."""
     library, logits = _array("x", x, "an array of logits")
-    # NumPy's name is looked up here first: this is the path of small arrays on the CPU.
-    name = NUMPY_DTYPE_NAMES.get(logits.dtype) if library == "numpy" else None
-    if name is None or name == "bool":
+    # What small arrays on the CPU are asked first: names of dtypes take longer.
+    if not is_usual_float(library, logits.dtype):
         _check_floating("x", logits, library)
     ndim = len(logits.shape)
     if ndim == 0:
@@ -55,6 +56,8 @@ def check_logits(x: ArrayT, axis: object, where: object) -> tuple[str, ArrayT, i
 
 def check_cotangent(dy: ArrayT, x: ArrayT, library: str) -> ArrayT:
     """Return dy, an array like x in all but its elements."""
+    if _is_alike(dy, x, library):
+        return dy
     array: ArrayT = same_library_and_device("dy", dy, x, library, "an array like x")
     if array.dtype != x.dtype:
         msg = f"dy must have x's dtype {dtype_name(x.dtype)}, got {dtype_name(array.dtype)}"
@@ -63,6 +66,19 @@ def check_cotangent(dy: ArrayT, x: ArrayT, library: str) -> ArrayT:
         msg = f"dy must have x's shape {shape_of(x)}, got {shape_of(array)}"
         raise ValueError(msg)
     return array
+
+
+def _is_alike(dy: Any, x: Any, library: str) -> bool:
+    """Return whether what has been found out of x holds for dy as well, and their shapes agree.
+
+    A False means nothing: it is for those who say what is wrong.
+    """
+    if library == "torch":
+        alike = type(dy) is type(x) and dy.layout is x.layout and not dy.is_nested
+        alike = alike and dy.device == x.device
+    else:
+        alike = type(dy) is type(x) is np.ndarray
+    return alike and dy.dtype == x.dtype and dy.shape == x.shape
 
 
 def check_gate(form: object, *, detach_extrema: object) -> None:
@@ -82,6 +98,8 @@ def check_parameters(
     x: Array, axis: int, library: str, *, s: object, b: object, n: object
 ) -> tuple[Any, Any, Any]:
     """Return s, b and n, each a Python float or an array that broadcasts along the rows of x."""
+    if n is None and type(s) is type(b) is float and -inf < s < inf and -inf < b < inf:
+        return s, b, None
     return (
         _parameter("s", s, x, axis, library),
         _parameter("b", b, x, axis, library),
@@ -113,7 +131,9 @@ def _array(argument: str, value: object, wanted: str) -> tuple[str, Any]:
         msg = f"{argument} must be {wanted}, got {describe(value)}"
         raise TypeError(msg)
     array: Any = value
-    if library == "numpy":
+    if library == "torch":
+        _check_dense(argument, array)
+    elif library == "numpy":
         if isinstance(value, np.ma.MaskedArray):
             msg = (
                 f"{argument} must be a plain array, got a masked array, whose mask would be "
@@ -122,8 +142,6 @@ def _array(argument: str, value: object, wanted: str) -> tuple[str, Any]:
             raise TypeError(msg)
         # A scalar is a 0-d array; of a subclass, only the elements matter.
         array = np.asarray(value)
-    elif library == "torch":
-        _check_dense(argument, array)
     return library, array
 
 
@@ -131,7 +149,7 @@ def _check_dense(argument: str, tensor: Any) -> None:
     """Check that a tensor's elements are what it shows, one by one."""
     if tensor.is_nested:
         got, remedy = "a nested one", "pad it with -inf: its to_padded_tensor(-torch.inf)"
-    elif str(tensor.layout) != "torch.strided":
+    elif tensor.layout is not sys.modules["torch"].strided:
         got, remedy = f"one of layout {tensor.layout}", "call its to_dense() first"
     elif tensor.is_quantized:
         got, remedy = "a quantized one", "call its dequantize() first"
@@ -158,6 +176,8 @@ def _check_floating(argument: str, array: Array, library: str, *, or_integer: bo
 
 
 def _axis(axis: object, x: Array, ndim: int) -> int:
+    if type(axis) is int and -ndim <= axis < ndim:
+        return axis % ndim
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
         msg = f"axis must be an int, got {describe(axis)}"
         raise TypeError(msg)

@@ -37,7 +37,6 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """Have kernels that tell what they are called for."""
     own = StandIn()
     monkeypatch.setattr(_rows, "kernel", own.kernel)
-    monkeypatch.setattr(_rows, "split_kernel", own.split_kernel)
     for_arrays, for_tensors = RowKernels(NumpyArrays()), RowKernels(TorchArrays())
     monkeypatch.setattr(numpy_backend, "kernels", lambda: for_arrays)
     monkeypatch.setattr(_cpu_rows, "kernels", lambda: for_tensors)
@@ -242,6 +241,17 @@ print(len(seen), seen[0].category.__name__, seen[0].message)
         "1 RuntimeWarning Numba cannot be used, and slower operations compute softmax variants: "
         "Numba needs NumPy 2.3 or less"
     )
+
+
+def test_a_numba_whose_llvm_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(f"{_cpu.__name__}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr("llvmlite.binding.llvm_version_info", (15, 0, 7))
+    from softmax_variants_backends._cpu._load import load
+
+    message = "operations compute softmax variants: the kernels need Numba 0.62 or newer"
+    with pytest.warns(RuntimeWarning, match=message):
+        assert load(NumpyArrays()) is None
 
 
 def test_import_loads_no_numba() -> None:

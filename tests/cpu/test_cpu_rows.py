@@ -33,7 +33,6 @@ FEW = [Variant("softmax"), Variant("ssmax"), Variant("sa_softmax", "minmax", det
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     own = StandIn()
     monkeypatch.setattr(_rows, "kernel", own.kernel)
-    monkeypatch.setattr(_rows, "split_kernel", own.split_kernel)
     return own
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from softmax_variants_backends._cpu import _layout as fields
-from softmax_variants_backends._cpu._kernels import kernel, split_kernel
+from softmax_variants_backends._cpu._kernels import WHOLE, kernel
 from softmax_variants_backends._numbers import log_words
 
 if TYPE_CHECKING:
@@ -74,17 +74,16 @@ def run(
         layout,
     )
     name = dtype or x.dtype.name
+    compiled = kernel(function, name, gradients=dy is not None)
     if split:
         blocks = -(-length // fields.BLOCK)
         records = np.full((rows, blocks, fields.RECORD), np.nan)
-        compiled = split_kernel(function, name, gradients=dy is not None)
         ends = [0, *cuts, rows * blocks]
         for stage in range(3):
             for begin, end in pairwise(ends):
                 compiled(stage, *arguments, _address(records), begin, end)
     else:
-        compiled = kernel(function, name, gradients=dy is not None)
         ends = [0, *cuts, rows]
         for begin, end in pairwise(ends):
-            compiled(*arguments, begin, end)
+            compiled(WHOLE, *arguments, 0, begin, end)
     return Results(out, terms, left.astype(bool))

@@ -16,6 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from softmax_variants_backends._cpu import _layout as fields
+from softmax_variants_backends._cpu._kernels import WHOLE
 from softmax_variants_backends.array_api._gradients import vjp
 from softmax_variants_backends.array_api._weights import weights
 
@@ -59,19 +60,15 @@ class StandIn:
     units: list[tuple[int, int, int]] = field(default_factory=list)
 
     def kernel(self, function: str, dtype: str, *, gradients: bool) -> Any:
-        def rows(*arguments: Any) -> int:
-            *rest, layout, begin, end = arguments
-            self.ranges.append((begin, end))
-            return sum(
-                self._one(function, dtype, row, layout, *rest, gradients=gradients)
-                for row in range(begin, end)
-            )
-
-        return rows
-
-    def split_kernel(self, function: str, dtype: str, *, gradients: bool) -> Any:
-        def split(stage: int, *arguments: Any) -> int:
+        def evaluate(stage: int, *arguments: Any) -> int:
             *rest, layout, records, begin, end = arguments
+            if stage == WHOLE:
+                assert records == 0
+                self.ranges.append((begin, end))
+                return sum(
+                    self._one(function, dtype, row, layout, *rest, gradients=gradients)
+                    for row in range(begin, end)
+                )
             blocks = -(-int(layout[fields.LENGTH]) // fields.BLOCK)
             all_records = np.frombuffer(
                 (ctypes.c_double * (layout[fields.ROWS] * blocks * fields.RECORD)).from_address(
@@ -93,7 +90,7 @@ class StandIn:
                     )
             return left
 
-        return split
+        return evaluate
 
     def _one(
         self,

@@ -162,6 +162,7 @@ def test_extra_is_that_of_the_project() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'cpu = ["numba>={NUMBA_MINIMUM}"]' in project
     assert "softmax-variants[cpu]" in PAGE
+    assert f"Numba ({NUMBA_MINIMUM} or newer)" in PAGE
 
 
 def test_links_lead_somewhere() -> None:

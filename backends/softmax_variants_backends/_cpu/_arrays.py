@@ -17,17 +17,16 @@ __all__ = ["Arrays"]
 class Arrays(Protocol):
     """An array library."""
 
-    @property
-    def xp(self) -> Any:
-        """Its array-API namespace."""
-
     def threads(self) -> int:
         """Return how many threads a call may use."""
 
-    def locate(self, array: Any, /) -> tuple[int, Hashable]:
-        """Return the address of an array's first element, and what identifies its layout.
+    def locate(
+        self, x: Any, dy: Any, out: Any, mask: Any, /, *, made: bool
+    ) -> tuple[int, int, int, int, Hashable]:
+        """Return the addresses of the arrays of a call, 0 for None, and what identifies layouts.
 
-        Called for every array of every call; equal second values mean equal layouts.
+        Called in every call; equal last values mean equal layouts. dy and out have the shape and
+        dtype of x, and an ``out`` that was ``made`` by `empty_like` has the layout that this gives.
         """
 
     def layout(self, array: Any, /) -> Layout | None:
@@ -39,6 +38,13 @@ class Arrays(Protocol):
         Its layout depends on that of ``array`` only.
         """
 
+    def gradients_of(self, s: Any, b: Any, x: Any, /) -> tuple[Any, int, int, Any, int, int]:
+        """Return an array for ds, its address and its format, and the same for db.
+
+        Each has the shape and dtype of its parameter; of a Python number, it has no dimension and
+        the dtype of x. Elements are in C order. Formats are those of ``_layout``.
+        """
+
     def packed(self, array: Any, shape: tuple[int, ...], /) -> Any:
         """Return a copy of an array, broadcast to a shape, in C order."""
 
@@ -47,6 +53,3 @@ class Arrays(Protocol):
 
     def to_numpy(self, array: Any, /) -> npt.NDArray[Any]:
         """Return a NumPy array of the same elements, in the same memory unless of bfloat16."""
-
-    def from_numpy(self, array: npt.NDArray[Any], /) -> Any:
-        """Return an array in the memory of a NumPy array."""

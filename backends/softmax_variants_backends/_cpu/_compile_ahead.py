@@ -6,10 +6,8 @@ from itertools import product
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ._kernels import kernel, split_kernel
-from ._sums import sum_words
+from ._kernels import kernel
+from ._sums import summing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,8 +20,7 @@ def compile_ahead(functions: Sequence[str], dtypes: Sequence[str]) -> Iterator[t
     for function, dtype, gradients in product(functions, dtypes, (False, True)):
         begin = perf_counter()
         kernel(function, dtype, gradients=gradients)
-        split_kernel(function, dtype, gradients=gradients)
         if function == "ssmax" and gradients:
-            sum_words(np.zeros((2, 1, 1)), np.empty((2, 1)))
+            summing()
         name = f"{function}_vjp" if gradients else function
         yield f"{name} {dtype}", perf_counter() - begin

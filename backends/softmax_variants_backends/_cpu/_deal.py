@@ -9,6 +9,7 @@ import numpy as np
 from . import _layout as fields
 from . import _pool
 from ._address import address_of
+from ._kernels import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +25,10 @@ def run_rows(
     kernel: Callable[..., int], arguments: tuple[Any, ...], plan: Plan, threads: int
 ) -> int:
     """Run a kernel on all rows, and return how many it left."""
-    if threads == 1:
-        return kernel(*arguments, 0, plan.rows)
     left: list[int] = []
 
     def task(begin: int, end: int) -> None:
-        left.append(kernel(*arguments, begin, end))
+        left.append(kernel(WHOLE, *arguments, 0, begin, end))
 
     _pool.run(task, plan.rows, plan.step(threads), threads)
     return sum(left)
@@ -38,7 +37,7 @@ def run_rows(
 def run_blocks(
     kernel: Callable[..., int], arguments: tuple[Any, ...], plan: Plan, threads: int
 ) -> int:
-    """Run a split kernel on the blocks of all rows, and return how many rows it left.
+    """Run a kernel on the blocks of all rows, and return how many rows it left.
 
     A row's stages follow each other while it is in the cache, unless there are too few rows for
     all threads.

@@ -35,6 +35,7 @@ __all__ = [
     "SOFTMAX",
     "SSMAX",
     "STEPS",
+    "STORAGES",
     "STRIDES",
     "TILE_ROWS",
     "X",
@@ -42,6 +43,7 @@ __all__ = [
 
 SOFTMAX, SSMAX, SA_SOFTMAX = 1, 2, 3
 FLOAT16, BFLOAT16, FLOAT32, FLOAT64 = 0, 1, 2, 3
+STORAGES = {"float16": FLOAT16, "bfloat16": BFLOAT16, "float32": FLOAT32, "float64": FLOAT64}
 PLAIN, SHIFTED, MINMAX, NORMALIZED = 0, 1, 2, 3  # those from MINMAX on have a denominator
 FROM_NUMBER, FROM_ARRAY, FROM_COUNT = 0, 1, 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     Words = npt.NDArray[np.float64]
 
-__all__ = ["NO_PARAMETERS", "Parameters", "read_parameters"]
+__all__ = ["NO_PARAMETERS", "Parameters", "combined_parameters", "read_parameters"]
 
 
 class Parameters(NamedTuple):
@@ -33,7 +34,7 @@ class Parameters(NamedTuple):
     log_n: tuple[float, float] | None
     """None if n is counted."""
     kinds: Hashable = None
-    """What identifies the layouts."""
+    """What identifies the layouts; None for no arrays, and n counted."""
     addresses: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Of the arrays of s, b, n and n's low word; 0 for none."""
 
@@ -55,11 +56,16 @@ class Parameters(NamedTuple):
         )
 
 
-NO_PARAMETERS = Parameters((None, None, None), None, 0.0, 0.0, (0.0, 0.0))
+_NO_ARRAYS = (None, None, None)
+_N_IS_A_NUMBER = "n"
+
+NO_PARAMETERS = Parameters(_NO_ARRAYS, None, 0.0, 0.0, (0.0, 0.0))
 
 
 def read_parameters(arrays: Arrays, s: Any, b: Any, n: Any) -> Parameters | None:
-    """Return s, b and n for the kernels, None if one is an integer that no float equals."""
+    """Return s, b and n for the kernels, None if s or b is an integer that no float equals."""
+    if type(s) is type(b) is float and (n is None or isinstance(n, (int, float))):
+        return _of_floats(s, b, n)
     words: list[Words | None] = [None, None, None]
     numbers = [0.0, 0.0]
     for k, value in enumerate((s, b)):
@@ -70,6 +76,28 @@ def read_parameters(arrays: Arrays, s: Any, b: Any, n: Any) -> Parameters | None
             numbers[k] = number
         else:
             words[k] = _binary64(arrays.to_numpy(value))
+    return _with_count(arrays, n, words, numbers)
+
+
+@lru_cache(maxsize=256)
+def _of_floats(s: float, b: float, n: float | None) -> Parameters:
+    """Return parameters that are numbers: mostly those of the last call."""
+    if n is None:
+        return Parameters(_NO_ARRAYS, None, s, b, None)
+    return Parameters(_NO_ARRAYS, None, s, b, log_words(n), _N_IS_A_NUMBER)
+
+
+def combined_parameters(arrays: Arrays, scale: Words, n: Any) -> Parameters:
+    """Return parameters with which the scale c of each row is what it is given as.
+
+    They are s = 0 and b = c; n remains, for ds.
+    """
+    return _with_count(arrays, n, [None, scale, None], [0.0, 0.0])
+
+
+def _with_count(
+    arrays: Arrays, n: Any, words: list[Words | None], numbers: list[float]
+) -> Parameters:
     n_low = None
     log_n: tuple[float, float] | None = None
     if isinstance(n, (int, float)):
@@ -78,14 +106,17 @@ def read_parameters(arrays: Arrays, s: Any, b: Any, n: Any) -> Parameters | None
         log_n = (0.0, 0.0)
         words[2], n_low = _count_words(arrays.to_numpy(n))
     s_words, b_words, n_words = words
-    return _located(Parameters((s_words, b_words, n_words), n_low, numbers[0], numbers[1], log_n))
+    s, b = numbers
+    return _located(Parameters((s_words, b_words, n_words), n_low, s, b, log_n))
 
 
 def _located(parameters: Parameters) -> Parameters:
-    s, b, n = parameters.arrays
-    kinds = tuple(None if own is None else (own.shape, own.strides) for own in (s, b, n))
-    addresses = _address(s), _address(b), _address(n), _address(parameters.n_low)
-    return parameters._replace(kinds=(*kinds, parameters.log_n is None), addresses=addresses)
+    arrays, n_low = parameters.arrays, parameters.n_low
+    kinds = tuple([None if own is None else (own.shape, own.strides) for own in arrays])
+    s, b, n, n_low_at = [0 if own is None else address_of(own) for own in (*arrays, n_low)]
+    return parameters._replace(
+        kinds=(kinds, parameters.log_n is None), addresses=(s, b, n, n_low_at)
+    )
 
 
 def _binary64(array: npt.NDArray[Any]) -> Words:
@@ -107,7 +138,3 @@ def _count_words(n: npt.NDArray[Any]) -> tuple[Words, Words | None]:
     low = lower - (high - upper)
     # Of arrays without dimensions, NumPy's operations make scalars, which have no address.
     return np.asarray(high), np.asarray(low) if low.any() else None
-
-
-def _address(array: Words | None) -> int:
-    return 0 if array is None else address_of(array)

@@ -5,7 +5,7 @@ The bits of a row do not depend on anything here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +15,13 @@ from softmax_variants_backends._axes import MAX_AXES, broadcast_strides, row_axe
 from . import _layout as fields
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     import numpy.typing as npt
 
     from softmax_variants_backends._axes import Layout, RowAxes
+
+    from ._sums import Order
 
 __all__ = ["Case", "Plan", "plan_of"]
 
@@ -66,6 +70,8 @@ class Plan:
     length: int
     strided: bool
     """Whether neighbouring rows are closer in memory than neighbouring entries."""
+    orders: dict[Hashable, tuple[Order, Order]] = field(default_factory=dict)
+    """How rows' terms of ds and db are summed, by the shapes of s and b that calls have had."""
 
     @property
     def blocks(self) -> int:

@@ -7,29 +7,25 @@ caller's other numerics.
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from softmax_variants_backends._numbers import log_words
-from softmax_variants_backends.array_api._rounding import round_to
-from softmax_variants_backends.array_api._working import working_for
 
 from ._address import address_of
 from ._deal import run_blocks, run_rows
-from ._kernels import kernel, split_kernel
+from ._kernels import WHOLE, kernel
 from ._left_rows import LeftRows
-from ._parameters import NO_PARAMETERS, read_parameters
+from ._parameters import NO_PARAMETERS, combined_parameters, read_parameters
 from ._plan import Case, plan_of
-from ._sums import sum_terms
+from ._scale import scale_of_rows
+from ._sums import order_of, write_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     import numpy.typing as npt
-
-    from softmax_variants_backends._axes import RowAxes
 
     from ._arrays import Arrays
     from ._parameters import Parameters
@@ -37,6 +33,7 @@ if TYPE_CHECKING:
 
     Words = npt.NDArray[np.float64]
     _Arguments = tuple[str, int, str | None, bool, Any, Any, Any, Any, Any, Any, Any]
+    _Served = tuple[Plan, Words | None]
 
 __all__ = ["RowKernels"]
 
@@ -67,13 +64,12 @@ class _Prepared(NamedTuple):
 
     plan: Plan
     most_threads: int
-    whole: Callable[..., int]
-    """The kernel for rows."""
-    in_blocks: Callable[..., int] | None
-    """The kernel for blocks, where rows have several."""
+    kernel: Callable[..., int]
     log_length: tuple[float, float]
     leaves_rows: bool
     """Whether the kernel may leave rows to other numerics."""
+    has_terms: bool
+    """Whether rows have terms of ds and db."""
 
 
 _NEW: Any = object()
@@ -86,7 +82,6 @@ class RowKernels:
     def __init__(self, arrays: Arrays) -> None:
         self._arrays = arrays
         self._prepared: dict[Hashable, _Prepared | None] = {}
-        self._working = working_for(arrays.xp, "cpu", arrays.xp.float64)
 
     def weights(
         self,
@@ -101,13 +96,14 @@ class RowKernels:
         out: Any,
     ) -> Any | None:
         """Return the weights of ``x``, in ``out`` if given; None if the kernels do not take it."""
-        arrays = self._arrays
-        parameters = NO_PARAMETERS if function != "ssmax" else read_parameters(arrays, s, b, n)
-        if parameters is None or 0 in x.shape:
+        parameters: Parameters | None = NO_PARAMETERS
+        if function == "ssmax":
+            parameters = self._parameters(axis, x, s, b, n, where)
+        if parameters is None:
             return None
-        value = arrays.empty_like(x) if out is None else out
+        value = self._arrays.empty_like(x) if out is None else out
         call = (function, axis, form, False, x, None, value, where, s, b, n)
-        return None if self._serve(call, parameters, None) is None else value
+        return None if self._serve(call, parameters, made=out is None) is None else value
 
     def gradients(
         self,
@@ -123,69 +119,87 @@ class RowKernels:
         where: Any,
     ) -> tuple[Any, ...] | None:
         """Return (dx,), of SSMax (dx, ds, db); None if the kernels do not take the call."""
-        arrays = self._arrays
-        parameters = NO_PARAMETERS if function != "ssmax" else read_parameters(arrays, s, b, n)
-        if parameters is None or 0 in x.shape:
-            return None
-        dx = arrays.empty_like(x)
-        terms = None
+        parameters: Parameters | None = NO_PARAMETERS
         if function == "ssmax":
-            terms = np.empty((4, prod(x.shape) // x.shape[axis]))
-        call = (function, axis, form, detach_extrema, x, dy, dx, where, s, b, n)
-        axes = self._serve(call, parameters, terms)
-        if axes is None:
+            parameters = self._parameters(axis, x, s, b, n, where)
+        if parameters is None:
             return None
+        dx = self._arrays.empty_like(x)
+        call = (function, axis, form, detach_extrema, x, dy, dx, where, s, b, n)
+        served = self._serve(call, parameters, made=True)
+        if served is None:
+            return None
+        plan, terms = served
         if terms is None:
             return (dx,)
-        ds, db = (self._gradient(x, axes, terms[k : k + 2], own) for k, own in ((0, s), (2, b)))
+        ds, ds_at, ds_storage, db, db_at, db_storage = self._arrays.gradients_of(s, b, x)
+        shapes = ds.shape, db.shape
+        orders = plan.orders.get(shapes)
+        if orders is None:
+            s_order, b_order = (order_of(plan.axes, x.shape, shape) for shape in shapes)
+            orders = plan.orders[shapes] = s_order, b_order
+        write_sums(terms, plan.rows, orders, ds_at, ds_storage, db_at, db_storage)
         return dx, ds, db
 
-    def _serve(
-        self, call: _Arguments, parameters: Parameters, terms: Words | None
-    ) -> RowAxes | None:
-        """Write a call's results; return what the rows' numbers are made of.
+    def _parameters(self, axis: int, x: Any, s: Any, b: Any, n: Any, where: Any) -> Any:
+        """Return the parameters for the kernels, None if they do not take these."""
+        arrays = self._arrays
+        found = read_parameters(arrays, s, b, n)
+        if found is None:
+            scale = scale_of_rows(arrays, axis, x, s, b, n, where)
+            found = None if scale is None else combined_parameters(arrays, scale, n)
+        return found
 
-        None if there is no memory to read: zeros that PyTorch does not store.
+    def _serve(self, call: _Arguments, parameters: Parameters, *, made: bool) -> _Served | None:
+        """Write a call's results, to an array that was ``made`` for them or one that was given.
+
+        Return what is known then: the plan, and of gradients of SSMax the rows' terms of ds and db.
+        None if there is no memory to read: arrays without entries, and zeros that PyTorch does not
+        store.
         """
         function, axis, form, detach_extrema, x, dy, out, mask, *_ = call
-        locate = self._arrays.locate
-        x_at, x_kind = locate(x)
-        out_at, out_kind = locate(out)
-        dy_at, dy_kind = (0, None) if dy is None else locate(dy)
-        mask_at, mask_kind = (0, None) if mask is None else locate(mask)
+        arrays = self._arrays
+        x_at, dy_at, out_at, mask_at, layouts = arrays.locate(x, dy, out, mask, made=made)
         if not (x_at and (dy_at or dy is None) and (mask_at or mask is None)):
             return None
         # No address that is a multiple of 8 is between the elements of any type.
         offset = (x_at | dy_at | out_at) & 7
-        key = (
-            *(function, axis, form, detach_extrema, parameters.kinds),
-            *(x_kind, dy_kind, out_kind, mask_kind, offset),
-        )
+        _, _, s_value, b_value, log_n, kinds, addresses = parameters
+        key = (function, axis, form, detach_extrema, kinds, offset, layouts)
         prepared: _Prepared | None = self._prepared.get(key, _NEW)
         if prepared is _NEW:
+            if 0 in x.shape:
+                return None
             prepared = self._prepare(_Call(*call), parameters, offset)
             if len(self._prepared) >= _KEPT_CALLS:
                 self._prepared.clear()
             self._prepared[key] = prepared
         if prepared is None:
-            return self._serve_packed(_Call(*call), parameters, terms)
-        plan, most_threads, whole, in_blocks, log_length, leaves_rows = prepared
-        left_rows = np.zeros(plan.rows, np.uint8) if leaves_rows else None
-        log_n, log_n_low = parameters.log_n or log_length
+            return self._serve_packed(_Call(*call), parameters)
+        plan, most_threads, rows_kernel, log_length, leaves_rows, has_terms = prepared
+        terms = left_rows = None
+        terms_at = left_at = 0
+        if has_terms:
+            terms = np.empty((4, plan.rows))
+            terms_at = address_of(terms)
+        if leaves_rows:
+            left_rows = np.zeros(plan.rows, np.uint8)
+            left_at = address_of(left_rows)
+        # fmt: off
         arguments = (
-            *(x_at, dy_at, out_at, mask_at, *parameters.addresses),
-            0 if terms is None else address_of(terms),
-            0 if left_rows is None else address_of(left_rows),
-            *(parameters.s, parameters.b, log_n, log_n_low, plan.layout),
+            x_at, dy_at, out_at, mask_at, *addresses, terms_at, left_at,
+            s_value, b_value, *(log_n or log_length), plan.layout,
         )
-        threads = 1 if most_threads == 1 else min(most_threads, self._arrays.threads())
-        if in_blocks is not None and plan.in_blocks(threads):
-            left = run_blocks(in_blocks, arguments, plan, threads)
+        # fmt: on
+        if most_threads == 1:
+            left = rows_kernel(WHOLE, *arguments, 0, 0, plan.rows)
         else:
-            left = run_rows(whole, arguments, plan, threads)
+            threads = min(most_threads, arrays.threads())
+            run = run_blocks if plan.in_blocks(threads) else run_rows
+            left = run(rows_kernel, arguments, plan, threads)
         if left and left_rows is not None:
-            self._serve_left(_Call(*call), plan.axes, np.flatnonzero(left_rows), terms)
-        return plan.axes
+            self._serve_left(_Call(*call), plan, np.flatnonzero(left_rows), terms)
+        return plan, terms
 
     def _prepare(self, call: _Call, parameters: Parameters, offset: int) -> _Prepared | None:
         """Return what is kept for calls with arrays laid out like these, None to pack them."""
@@ -212,20 +226,17 @@ class RowKernels:
         )
         if plan is None:
             return None
-        kind = call.function, x.dtype
         gradients = call.dy is not None
         return _Prepared(
             plan,
             plan.most_threads,
-            kernel(*kind, gradients=gradients),
-            None if plan.blocks == 1 else split_kernel(*kind, gradients=gradients),
+            kernel(call.function, x.dtype, gradients=gradients),
             log_words(plan.length),
             leaves_rows=x.dtype == "float64",
+            has_terms=gradients and call.function == "ssmax",
         )
 
-    def _serve_packed(
-        self, call: _Call, parameters: Parameters, terms: Words | None
-    ) -> RowAxes | None:
+    def _serve_packed(self, call: _Call, parameters: Parameters) -> _Served | None:
         """Write a call's results by way of copies in C order."""
         arrays, shape = self._arrays, tuple(call.x.shape)
         rows = (*shape[: call.axis], 1, *shape[call.axis + 1 :])
@@ -234,12 +245,12 @@ class RowKernels:
             for own in (call.x, call.dy, call.mask)
         )
         packed = call._replace(x=x, dy=dy, mask=mask, out=arrays.empty_like(x))
-        axes = self._serve(packed, parameters.packed(rows), terms)
+        served = self._serve(packed, parameters.packed(rows), made=True)
         arrays.store(call.out, packed.out)
-        return axes
+        return served
 
     def _serve_left(
-        self, call: _Call, axes: RowAxes, rows: npt.NDArray[np.intp], terms: Words | None
+        self, call: _Call, plan: Plan, rows: npt.NDArray[np.intp], terms: Words | None
     ) -> None:
         """Write the results of rows that the kernel has left."""
 
@@ -252,7 +263,7 @@ class RowKernels:
             call.axis,
             call.form,
             call.detach_extrema,
-            axes,
+            plan.axes,
             x=to_numpy(call.x),
             parameters=(to_numpy(call.s), to_numpy(call.b), to_numpy(call.n)),
             where=to_numpy(call.mask),
@@ -263,12 +274,3 @@ class RowKernels:
                 left.weights(rows, out)
             else:
                 left.gradients(rows, to_numpy(call.dy), out, terms)
-
-    def _gradient(self, x: Any, axes: RowAxes, terms: Words, parameter: Any) -> Any:
-        """Return ds or db: the rows' terms summed, and rounded once."""
-        number = isinstance(parameter, (int, float))
-        shape = () if number else tuple(parameter.shape)
-        high, low = map(self._arrays.from_numpy, sum_terms(terms, axes, x.shape, shape))
-        dtype = x.dtype if number else parameter.dtype
-        with np.errstate(over="ignore"):
-            return round_to(self._working, (high, low), dtype).reshape(shape)

@@ -96,13 +96,13 @@ def ssmax_vjp(
 ) -> tuple[Array, Array, Array]:
     """Return (dx, ds, db) of SSMax; see ``softmax_variants.ssmax_vjp``."""
     rows = kernels()
-    found: tuple[Array, ...] | None = None
+    found: Any = None
     if rows is not None:
         found = rows.gradients("ssmax", axis, None, False, x, dy, s, b, n, where)  # noqa: FBT003
     if found is None:
         return _blocked.ssmax_vjp(x, dy, s, b, n=n, axis=axis, where=where)
-    dx, ds, db = found
-    return dx, ds, db
+    gradients: tuple[Array, Array, Array] = found
+    return gradients
 
 
 def sa_softmax_vjp(

@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch._functorch.utils import unwrap_dead_wrappers
+from torch.autograd import forward_ad as untyped_forward_ad
 from torch.autograd.forward_ad import _set_fwd_grad_enabled
 
+from . import _cpu_rows
 from ._batches import batched_gradients, batched_weights
 from ._calls import call_gradients
 from ._derivatives import Point
@@ -29,22 +30,24 @@ _Run: TypeAlias = Callable[..., Any]
 # PyTorch's own annotations leave these untyped.
 _forward_mode: Any = partial(_set_fwd_grad_enabled, True)  # noqa: FBT003
 _is_batch_of_autograd: Callable[[Tensor], bool] = torch._C._functorch.is_legacy_batchedtensor
+forward_ad: Any = untyped_forward_ad
+_grad_enabled: Callable[[], bool] = torch.is_grad_enabled
 _transforms_active: Callable[[], bool] = torch._C._are_functorch_transforms_active
-_unwrap_dead: Callable[[Any], Any] = unwrap_dead_wrappers
+_unwrap_dead: Callable[[Tensor], Tensor] = torch._C._functorch.unwrap_if_dead
 _unpack_dual: Any = torch._VF._unpack_dual
 
 
 def _keep(ctx: Any, values: tuple[Any, ...]) -> None:
     """Keep a call's arguments, the tensors with PyTorch: it notices changes in place."""
-    tensors = tuple(value if isinstance(value, Tensor) else None for value in values)
+    tensors = [value if isinstance(value, Tensor) else None for value in values]
     ctx.save_for_backward(*tensors)
     ctx.save_for_forward(*tensors)
-    ctx.others = tuple(None if isinstance(value, Tensor) else value for value in values)
+    ctx.others = [None if isinstance(value, Tensor) else value for value in values]
 
 
-def _kept(ctx: Any) -> tuple[Any, ...]:
+def _kept(ctx: Any) -> list[Any]:
     pairs = zip(ctx.saved_tensors, ctx.others, strict=True)
-    return tuple(other if tensor is None else tensor for tensor, other in pairs)
+    return [other if tensor is None else tensor for tensor, other in pairs]
 
 
 def _primals(ctx: Any) -> tuple[Any, ...]:
@@ -90,13 +93,15 @@ class WeightsRule:
         """Return the gradients by x, s and b."""
         x, *others = _kept(ctx)
         found = ctx.vjp(ctx.variant, x, dy, *others)
-        wanted = ctx.needs_input_grad[3:6]
-        padded = (*found, None, None)[:3]
+        dx, ds, db = (*found, None, None)[:3]
+        needs_x, needs_s, needs_b = ctx.needs_input_grad[3:6]
         return (
             None,
             None,
             None,
-            *(value if needed else None for value, needed in zip(padded, wanted, strict=True)),
+            dx if needs_x else None,
+            ds if needs_s else None,
+            db if needs_b else None,
             None,
             None,
         )
@@ -206,11 +211,31 @@ def _apply(function: Any, *arguments: Any) -> Any:
     """
     if _transforms_active():
         return function.apply(*arguments)
-    return super(torch.autograd.Function, function).apply(*_unwrap_dead(arguments))
+    alive = [_unwrap_dead(own) if isinstance(own, Tensor) else own for own in arguments]
+    return super(torch.autograd.Function, function).apply(*alive)
+
+
+def _recorded(values: tuple[Any, ...]) -> bool:
+    """Return whether derivatives by one of the values are recorded, or may be."""
+    # Tensors have tangents within a level of forward mode only, those of ``torch.func``, too.
+    if forward_ad._current_level >= 0 or _transforms_active():
+        return True
+    if not _grad_enabled():
+        return False
+    for value in values:  # noqa: SIM110 - a generator takes twice as long
+        if isinstance(value, Tensor) and value.requires_grad:
+            return True
+    return False
 
 
 def weights(variant: Variant, *values: Any) -> Tensor:
     """Return the weights of (x, s, b, n, where), with derivatives."""
+    x, s, b, n, where = values
+    if x.is_cpu and not _recorded(values):
+        # An autograd function takes longer than the rows of a small tensor.
+        found = _cpu_rows.weights(variant, x, s, b, n, where, None)
+        if found is not None:
+            return found
     value: Tensor = _apply(_Weights, Variant.weights, gradients, variant, *values)
     return value
 
@@ -223,14 +248,12 @@ def gradients(variant: Variant, x: Tensor, dy: Tensor, *others: Any) -> tuple[Te
     if _is_batch_of_autograd(dy):
         return call_gradients(variant, x, dy, *others)
     values = (x, dy, *others)
-    if not torch.is_grad_enabled() and not _transforms_active() and not _any_tangent(values):
-        return variant.gradients(x, dy, *others)
+    recorded = _recorded(values)
+    if x.is_cpu and not recorded:
+        found = _cpu_rows.gradients(variant, *values)
+        if found is not None:
+            return found
+    if not _grad_enabled() and not recorded:
+        return variant.gradients(*values)
     value: tuple[Tensor, ...] = _apply(_Gradients, Variant.gradients, gradients, variant, *values)
     return value
-
-
-def _any_tangent(values: tuple[Any, ...]) -> bool:
-    """Return whether forward mode follows one of the values."""
-    return any(
-        isinstance(value, Tensor) and _unpack_dual(value, 0)[1] is not None for value in values
-    )

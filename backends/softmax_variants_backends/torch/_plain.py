@@ -12,7 +12,6 @@ __all__ = ["plain"]
 # PyTorch's own annotations leave these out.
 _dispatch_modes: Any = torch._C._len_torch_dispatch_stack
 _tracing_state: Any = torch._C._get_tracing_state
-_transforms_active: Any = torch._C._are_functorch_transforms_active
 _is_wrapped: Any = torch._C._functorch.is_functorch_wrapped_tensor
 
 
@@ -24,16 +23,14 @@ def plain(index: int, values: tuple[Any, ...]) -> bool:
     operations of PyTorch, and a launch is none.
     """
     for value in values:
+        if value is None:
+            continue
         kind = type(value)
         if kind is Tensor or kind is torch.nn.Parameter:
-            # A tensor may be stored with the other sign.
-            if value.get_device() != index or value.is_neg():
+            # A tensor may be stored with the other sign; one of a transform, even of one that is
+            # over, only stands for memory.
+            if value.get_device() != index or value.is_neg() or _is_wrapped(value):
                 return False
         elif isinstance(value, Tensor):
             return False
-    if _dispatch_modes() or _tracing_state() is not None:
-        return False
-    return not (
-        _transforms_active()
-        and any(isinstance(value, Tensor) and _is_wrapped(value) for value in values)
-    )
+    return not _dispatch_modes() and _tracing_state() is None
