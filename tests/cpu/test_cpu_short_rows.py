@@ -172,3 +172,26 @@ def test_numpy_has_the_bits_of_pytorch() -> None:
         found = sv.softmax_vjp(own, own_dy)
         expected = sv.softmax_vjp(torch.from_numpy(own), torch.from_numpy(own_dy))
         assert found.tobytes() == expected.numpy().tobytes()
+
+
+@pytest.mark.parametrize("length", [2, 40, 300])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_an_only_maximum_has_the_derivative_of_softmax(dtype: torch.dtype, length: int) -> None:
+    # p (1 - p) is 0 here: what the gate adds to dy r - G must not be rounded together with it.
+    x, dy = torch.full((LANES + 1, length), -1.0), torch.zeros((LANES + 1, length))
+    x[:, 1], dy[:, 1] = 1024.0, 1.0
+    dx = sv.sa_softmax_vjp(x.to(dtype), dy.to(dtype))
+    assert (dx[:, 1] == 0).all(), dx[:, 1]
+
+
+def test_large_results_have_the_bits_of_small_ones() -> None:
+    # Past the caches: 32 MiB and more.
+    rng = np.random.default_rng(11)
+    for length, dtype in ((LANES, np.float32), (LANES + 4, np.float32), (2 * LANES, np.float16)):
+        size = 2**25 // np.dtype(dtype).itemsize
+        x = rng.integers(-99, 99, (size // length + LANES, length), np.int8).astype(dtype) / 16
+        large = sv.softmax(x)
+        assert large.nbytes >= 2**25
+        for begin in (0, 1003, len(x) - 500):
+            part = slice(begin, begin + 500)
+            assert large[part].tobytes() == sv.softmax(x[part]).tobytes()

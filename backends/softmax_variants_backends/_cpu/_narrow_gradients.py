@@ -214,9 +214,11 @@ def gradient_of_entries(storage, function, x, dy, power, lower, found):
     if function == SA_SOFTMAX:
         difference = x - lower
         gone = equal(difference, full(-math.inf))
-        gate = select(gone, full(0.0), difference)
-        gate = fma(gate, like(gate, inverse_span), like(gate, inverse_span))
-        return power * fma(select(gone, full(0.0), dy), gate, full(0.0) - mean) * factor
+        gate = select(gone, full(0.0), difference) * inverse_span
+        dy = select(gone, full(0.0), dy)
+        # At an only maximum, and nowhere else, dy r - G may be exactly 0: dy / D comes after it, so
+        # that the derivative is p (1 - p) also where 1 - p is far below the rounding of 1 + 1 / D.
+        return power * (fma(dy, gate, full(0.0) - mean) + dy * inverse_span) * factor
     if storage == FLOAT64:
         return power * (select(equal(x, full(-math.inf)), full(0.0), dy) - mean) * factor
     # The floor stands for absent entries, and for weights that are 0, which a factor c of 2^700 and

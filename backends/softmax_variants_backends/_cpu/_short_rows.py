@@ -223,10 +223,10 @@ def short_rows_of_kind(storage: int, function: int, gradients: bool) -> Any:  # 
         else:
             sums_of_weights(space, x_at, x_step, entries, pivot, scale, lower)
 
-        # Where results may be written as they are: in columns.
+        # Columns of results are written where they belong, or turned to rows from scratch space,
+        # which is near.
         target, target_step = space + _OUT_TILE, size_of(storage) * LANES
-        direct = is_in_columns(layout, OUT)
-        no_stream = False
+        direct, past_caches = is_in_columns(layout, OUT), False
         if direct:
             target, target_step = address_of_row(storage, layout, OUT, row, out)
         total = sum_of_vectors(space + _SUMS)
@@ -267,12 +267,12 @@ def short_rows_of_kind(storage: int, function: int, gradients: bool) -> Any:  # 
                 )
                 if function == SA_SOFTMAX:
                     result = at_extrema(value, result, smallest, largest, found)
-                store(storage, no_stream, target + target_step * j, result)
+                store(storage, past_caches, target + target_step * j, result)
         else:
             factor = select(either(empty, same(span, 0.0)), full(0.0), full(1.0) / total / span)
             for j in range(entries):
                 power = load_doubles(space + _KEPT + _DOUBLES * j)
-                store(storage, no_stream, target + target_step * j, power * factor)
+                store(storage, past_caches, target + target_step * j, power * factor)
         if not direct:
             rows_from_columns(storage, layout, row, out, entries, target, stream)
         return True
