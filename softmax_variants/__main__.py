@@ -30,13 +30,13 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0 on success; 2 if something that the command needs is missing; ``conformance`` returns
-        what the suite does.
+        0 on success; 2 if something that the command needs is missing; ``conformance`` and
+        ``report`` return what the suite does.
     """
     arguments = sys.argv[1:] if argv is None else argv
     # The suite parses its own arguments, --help among them.
-    if arguments[:1] == ["conformance"]:
-        return _conformance(arguments[1:])
+    if arguments[:1] in (["conformance"], ["report"]):
+        return _suite(arguments[0], arguments[1:])
     parser = argparse.ArgumentParser(
         prog="softmax-variants", description="Softmax variants for attention."
     )
@@ -44,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("backends", help="list the backends: installed, usable, and if not why")
     commands.add_parser("conformance", help="judge a backend by the specification")
+    commands.add_parser("report", help="turn a report of the suite into a page for browsers")
     ahead = commands.add_parser(
         "compile", help="compile the kernels for the CPU now, rather than at their first calls"
     )
@@ -72,9 +73,12 @@ def _compile(functions: Sequence[str], dtypes: Sequence[str]) -> int:
     return 0
 
 
-def _conformance(arguments: list[str]) -> int:
+def _suite(command: str, arguments: list[str]) -> int:
     try:
-        from softmax_variants_spec.conformance.cli import main as run
+        if command == "report":
+            from softmax_variants_spec.conformance.report_cli import main as run
+        else:
+            from softmax_variants_spec.conformance.cli import main as run
 
         return run(arguments)
     except ModuleNotFoundError as error:
@@ -82,7 +86,7 @@ def _conformance(arguments: list[str]) -> int:
         if package not in _SUITE_PACKAGES:
             raise
         print(
-            f"softmax-variants conformance: {package} is not installed: "
+            f"softmax-variants {command}: {package} is not installed: "
             'pip install "softmax-variants[conformance]"',
             file=sys.stderr,
         )

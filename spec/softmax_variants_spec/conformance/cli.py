@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from softmax_variants_spec.formats import FORMATS
 from .expected import ExpectedFailures, SettingsError
 from .markdown import markdown
 from .ratchet import Ratchet
-from .report import write_report, write_text
+from .report import unwritable, write_report, write_text
 from .runner import TIME_LIMIT, plan, run
 from .subject import SubjectError, load_subject
 from .terminal import ConsoleProgress, print_report
@@ -100,20 +99,6 @@ def _seconds(text: str) -> float | None:
     return value or None
 
 
-def _unwritable(option: str, path: Path) -> str:
-    """Return why a file cannot be written, or ""; asked before the run, not after."""
-    try:
-        if path.is_dir():
-            return f"{option} {path}: is a directory, wants a file"
-        if not path.parent.is_dir():
-            return f"{option} {path}: there is no directory {path.parent}"
-        # Only trying tells: whether names are too long, file systems read-only, for root as well.
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-            return ""
-    except OSError as error:
-        return f"{option} {path}: {error.strerror or error}"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -130,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     written = {"--report": arguments.report, "--markdown": arguments.markdown}
     for option, path in written.items():
-        problem = "" if path is None else _unwritable(option, path)
+        problem = "" if path is None else unwritable(option, path)
         if problem:
             return _refuse(problem)
     try:

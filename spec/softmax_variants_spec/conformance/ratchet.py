@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .expected import SettingsError
-from .report import FORMAT_NAME, FORMAT_VERSION, rounded
+from .recorded import read_content
+from .report import rounded
 from .variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -43,23 +43,7 @@ class Ratchet:
         SettingsError
             If the file cannot be read or is no report.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            msg = f"{path}: {error.strerror or error}"
-            raise SettingsError(msg) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            msg = f"{path}: is no JSON: {error}"
-            raise SettingsError(msg) from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT_NAME:
-            msg = f"{path}: is no report; the option --report writes one"
-            raise SettingsError(msg)
-        if content.get("version") != FORMAT_VERSION:
-            msg = (
-                f"{path}: is a report of version {content.get('version')}, wants "
-                f"{FORMAT_VERSION}: write it anew with --report"
-            )
-            raise SettingsError(msg)
+        content = read_content(path)
         outcomes = content["outcomes"]
         return cls(
             source=str(path),

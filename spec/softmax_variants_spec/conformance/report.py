@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .runner import Report
 
-__all__ = ["FORMAT_NAME", "FORMAT_VERSION", "rounded", "write_report", "write_text"]
+__all__ = ["FORMAT_NAME", "FORMAT_VERSION", "rounded", "unwritable", "write_report", "write_text"]
 
 FORMAT_NAME, FORMAT_VERSION = "softmax-variants conformance report", 2
 
@@ -76,6 +76,20 @@ def write_text(text: str, path: Path) -> None:
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
+
+
+def unwritable(option: str, path: Path) -> str:
+    """Return why a file cannot be written, or ""; asked before the run, not after."""
+    try:
+        if path.is_dir():
+            return f"{option} {path}: is a directory, wants a file"
+        if not path.parent.is_dir():
+            return f"{option} {path}: there is no directory {path.parent}"
+        # Only trying tells: whether names are too long, file systems read-only, for root as well.
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            return ""
+    except OSError as error:
+        return f"{option} {path}: {error.strerror or error}"
 
 
 def _umask() -> int:

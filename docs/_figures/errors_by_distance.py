@@ -1,0 +1,35 @@
+"""Largest error by distance: a staircase for NumPy, SciPy, PyTorch and JAX, flat for ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw"]
+
+DATA = Path(__file__).resolve().parents[1] / "results/errors-by-distance.json"
+
+
+def draw(figure: Figure) -> None:
+    """Draw the committed data."""
+    data = json.loads(DATA.read_text(encoding="utf-8"))
+    axes = figure.subplots()
+    for name, errors in data["largest error in ULP"].items():
+        ours = name.startswith("softmax_variants")
+        axes.plot(data["distance"], errors, label=name, linewidth=2.6 if ours else 1.4)
+    # What rounding x − max can do alone: u · 2^⌊log₂ z⌋ of the result, as many ULP at most.
+    z = np.linspace(0.5, data["distance"][-1], 2000)
+    bound = 2.0 ** np.floor(np.log2(z))
+    axes.plot(z, bound, ":", color="#808080", label="bound on what rounding x − max adds")
+    axes.set_yscale("log", base=2)
+    ticks = [0.5, 1, 2, 4, 8, 16, 32, 64]
+    axes.set_yticks(ticks, ["½", *(f"{tick:g}" for tick in ticks[1:])])
+    axes.set_xlabel("distance of the logit from the largest of its row")
+    axes.set_ylabel("largest error of the weight, ULP")
+    axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.3), fontsize=8.5)
