@@ -2,7 +2,8 @@
 
 Run ``python docs/figures/errors_by_distance.py`` with the extras ``test`` and ``docs`` installed.
 It measures, writes the data to ``docs/results/errors-by-distance.json`` and draws
-``docs/figures/errors-by-distance.svg`` from it; ``--draw`` draws from the committed data only.
+``docs/figures/errors-by-distance.svg`` from it and from ``errors-by-distance-gpu.json``; with
+``--draw`` it draws from the committed data only.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import numpy as np
 
 mpl.use("svg")
 import matplotlib.pyplot as plt
+from rows_by_distance import SPREAD, largest_errors, logits, what_they_are
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "docs/results/errors-by-distance.json"
+GPU_DATA = ROOT / "docs/results/errors-by-distance-gpu.json"
 FIGURE = ROOT / "docs/figures/errors-by-distance.svg"
-SEED, ROWS, LENGTH, SPREAD, BINS = 2502, 4000, 64, 83.0, 58
 
 
 def plain(x: np.ndarray) -> np.ndarray:
@@ -38,17 +40,8 @@ def measure() -> dict[str, object]:
     import torch
 
     import softmax_variants as sv
-    from softmax_variants_spec import bulk
-    from softmax_variants_spec.formats import FORMATS
 
-    rng = np.random.default_rng(SEED)
-    # All weights are normal numbers, e^-83/64 the smallest: JAX makes others 0, as XLA does.
-    # Largest logits from -20 to 20: the others cross binades and signs on their way down.
-    top = rng.uniform(-20.0, 20.0, (ROWS, 1))
-    x = (top - rng.uniform(0.0, SPREAD, (ROWS, LENGTH))).astype(np.float32)
-    exact = bulk.weights("softmax", x.astype(np.float64), FORMATS["float32"])
-    distance = x.max(axis=1, keepdims=True).astype(np.float64) - x
-    bins = np.minimum((distance / SPREAD * BINS).astype(int), BINS - 1)
+    x = logits()
     results = {
         "exp(x - max) / sum in NumPy": plain(x),
         "scipy.special.softmax": scipy.special.softmax(x, axis=1),
@@ -56,31 +49,25 @@ def measure() -> dict[str, object]:
         "jax.nn.softmax": np.asarray(jax.nn.softmax(x, axis=1)),
         "softmax_variants.softmax": sv.softmax(x),
     }
-    largest = {}
-    for name, y in results.items():
-        steps = np.ldexp(y.astype(np.float64) - exact.rounded, -exact.ulp_exponent)
-        errors = np.abs(steps - exact.residual)
-        largest[name] = [round(float(errors[bins == i].max()), 4) for i in range(BINS)]
     packages = ("numpy", "scipy", "torch", "jax")
-    return {
-        "seed": SEED,
-        "rows": ROWS,
-        "length": LENGTH,
-        "dtype": "float32",
-        "distance": [round((i + 0.5) * SPREAD / BINS, 4) for i in range(BINS)],
-        "largest error in ULP": largest,
+    return what_they_are() | {
+        "largest error in ULP": largest_errors(x, results),
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": {package: version(package) for package in packages},
     }
 
 
-def draw(data: dict[str, object]) -> None:
-    """Draw the committed data."""
-    colours = ["#c1553b", "#d9a441", "#5d7fb3", "#9467bd", "#1f7a4d"]
+def draw() -> None:
+    """Draw the committed data, and QuACK's, which was measured on a GPU."""
+    data, on_gpu = (json.loads(path.read_text(encoding="utf-8")) for path in (DATA, GPU_DATA))
+    colours = ["#c1553b", "#d9a441", "#5d7fb3", "#9467bd", "#6b6b6b", "#1f7a4d"]
     plt.rcParams.update({"font.size": 10, "svg.hashsalt": "softmax", "svg.fonttype": "path"})
     figure, axes = plt.subplots(figsize=(7.6, 3.5), layout="constrained")
     figure.patch.set_facecolor("white")
-    largest = data["largest error in ULP"]
+    largest = dict(data["largest error in ULP"])
+    ours_last = largest.popitem()
+    largest["quack.softmax"] = on_gpu["largest error in ULP"]["quack.softmax"]
+    largest.update([ours_last])
     for (name, errors), colour in zip(largest.items(), colours, strict=True):
         ours = name.startswith("softmax_variants")
         label = f"{name}: {max(errors):.4g}" if ours else f"{name}: {max(errors):.3g}"
@@ -115,7 +102,7 @@ def main() -> None:
     parser.add_argument("--draw", action="store_true", help="draw from the committed data")
     if not parser.parse_args().draw:
         DATA.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    draw(json.loads(DATA.read_text(encoding="utf-8")))
+    draw()
 
 
 if __name__ == "__main__":

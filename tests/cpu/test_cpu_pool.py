@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import subprocess
 import sys
 import threading
@@ -221,6 +222,8 @@ class TestErrors:
 
     @pytest.mark.parametrize("at_work", [True, False], ids=["at work", "waiting"])
     def test_an_interrupted_caller_waits_for_the_others(self, at_work: bool) -> None:
+        # Jobs in the background of a shell ignore it otherwise.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         caller = threading.get_ident()
         together = threading.Barrier(2)
         done = threading.Event()
@@ -237,8 +240,11 @@ class TestErrors:
             time.sleep(0.1)
             done.set()
 
-        with pytest.raises(KeyboardInterrupt):
-            _pool.run(task, 2, 1, 2)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                _pool.run(task, 2, 1, 2)
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert done.is_set()
         assert _pool._pool.busy.acquire(blocking=False)
 
