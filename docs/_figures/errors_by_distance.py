@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
+OURS, OTHERS = "#2e9c66", ("#c1553b", "#5d7fb3", "#d9a441", "#9467bd", "#17a2b8")
+"""Colours; each stands out on white and on black."""
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
@@ -26,9 +28,10 @@ def draw(figure: Figure) -> None:
     curves = dict(data["largest error in ULP"])
     ours_last = curves.popitem()
     curves["quack.softmax"] = on_gpu["largest error in ULP"]["quack.softmax"]
-    for name, errors in [*curves.items(), ours_last]:
-        ours = name.startswith("softmax_variants")
-        axes.plot(data["distance"], errors, label=name, linewidth=2.6 if ours else 1.4)
+    for (name, errors), colour in zip(curves.items(), OTHERS, strict=True):
+        axes.plot(data["distance"], errors, label=name, color=colour, linewidth=1.4)
+    name, errors = ours_last
+    axes.plot(data["distance"], errors, label=name, color=OURS, linewidth=2.6)
     # What rounding x − max can do alone: u · 2^⌊log₂ z⌋ of the result, as many ULP at most.
     z = np.linspace(0.5, data["distance"][-1], 2000)
     bound = 2.0 ** np.floor(np.log2(z))

@@ -20,7 +20,7 @@ def draw(figure: Figure) -> None:
     """Draw them against the distance of the largest logit from the others."""
     figure.set_size_inches(5.6, 5.2)
     by_logit, by_scale = figure.subplots(2, 1, sharex=True)
-    gaps = np.linspace(0.0, 4.0, 21)
+    gaps = np.linspace(0.0, 4.0, 61)
     for n in LENGTHS:
         rows = [(gap, *(0.0,) * (n - 1)) for gap in gaps]
         by_logit.plot(

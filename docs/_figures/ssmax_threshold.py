@@ -1,4 +1,4 @@
-"""SSMax's largest weight against n for six gaps: above the gap 1/s it rises, below it falls."""
+"""SSMax's largest weight against n for five gaps: above the gap 1/s it rises, below it falls."""
 
 from __future__ import annotations
 
@@ -23,4 +23,5 @@ def draw(figure: Figure) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("n")
     axes.set_ylabel("weight of the largest")
-    axes.legend(ncols=2)
+    axes.set_ylim(0.0, 1.25)
+    axes.legend(ncols=3, loc="upper left")
