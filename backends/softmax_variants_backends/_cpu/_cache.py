@@ -34,6 +34,8 @@ if llvm_version_info < (20,):
     msg = f"the kernels need Numba 0.62 or newer, for its LLVM, got {__version__}"
     raise ImportError(msg)
 
+# numba's annotations leave out the last one: no entry is made for code in C.
+_OPTIONS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _IMPORT = re.compile(r"^\s*from \.(\w+) import ", re.MULTILINE)
 
 
@@ -85,7 +87,7 @@ def compile_kept(function: Callable[..., Any], signature: Any) -> Callable[..., 
     It runs without the interpreter's lock. What is returned is the compiled function itself:
     numba's dispatcher, which first finds out what types there are, costs as much again as a call.
     """
-    dispatcher: Any = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
+    dispatcher: Any = njit(**_OPTIONS)(function)
     # numba says so if there is no folder to write to; nothing is kept then.
     with suppress(RuntimeError, OSError):
         dispatcher._cache = _Cache(function)

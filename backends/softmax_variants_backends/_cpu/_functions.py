@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["INLINED", "called", "called_of_kind", "inlined"]
 
-INLINED = {
+# numba's annotations leave out the options about its entries.
+INLINED: Any = {
     "forceinline": True,
     "error_model": "numpy",
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
+_CALLED: Any = {"error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def inlined(function: Callable[..., Any]) -> Any:
@@ -32,7 +34,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 def called(function: Callable[..., Any]) -> Any:
     """Let a function be compiled by itself: rare, or long; once for all kernels, if it can be."""
-    return njit(error_model="numpy", no_cfunc_wrapper=True)(function)
+    return njit(**_CALLED)(function)
 
 
 def called_of_kind(
