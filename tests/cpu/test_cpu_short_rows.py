@@ -195,3 +195,15 @@ def test_large_results_have_the_bits_of_small_ones() -> None:
         for begin in (0, 1003, len(x) - 500):
             part = slice(begin, begin + 500)
             assert large[part].tobytes() == sv.softmax(x[part]).tobytes()
+
+
+@pytest.mark.parametrize("length", [20, 300])
+def test_absent_entries_add_nothing_to_the_gradients_by_s_and_b(length: int) -> None:
+    rng = np.random.default_rng(length)
+    x, dy = (torch.from_numpy(rng.normal(0, 1, (LANES, length))).float() for _ in range(2))
+    gaps = [torch.full((LANES, 5), value) for value in (-torch.inf, torch.nan)]
+    wider = [torch.cat(own, 1) for own in zip((x, dy), gaps, strict=True)]
+    for found, expected in zip(
+        sv.ssmax_vjp(*wider, 0.5, 0.1)[1:], sv.ssmax_vjp(x, dy, 0.5, 0.1)[1:], strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
